@@ -1,0 +1,174 @@
+/* The configuration as a typed, immutable snapshot. Text in, snapshot or problems out; nothing else in the
+ * program knows libconfuse. All pointers belong to the snapshot and die with conf_free(). */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/addr.h"
+#include "base/err.h"
+#include "base/log.h"
+
+enum conf_role { CONF_ROLE_MX, CONF_ROLE_SUBMISSION };
+enum conf_tls { CONF_TLS_OFF, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
+enum conf_without { CONF_WITHOUT_OMIT, CONF_WITHOUT_TEMPFAIL, CONF_WITHOUT_CLOSE, CONF_WITHOUT_REFUSE_START };
+
+struct conf_where { /* where an option stands, for "switched off in line 12 of /etc/..." */
+    const char *file;
+    unsigned line; /* 0: the default, not written anywhere */
+};
+
+struct conf_certificate {
+    const char *title;
+    const char *chain_file, *key_file; /* absolute, or relative to the configuration file's directory */
+    struct conf_where where;
+};
+
+struct conf_listener {
+    const char *title;
+    struct addr *addresses;
+    unsigned address_count;
+    enum conf_role role;
+    enum conf_tls tls;
+    struct conf_where where, tls_where;
+    unsigned *certificates; /* indices into conf.certificates; all of them when not named */
+    unsigned certificate_count;
+    bool certificates_named; /* certificate = {...} stood there (possibly empty) */
+    enum conf_without without_certificate;
+    bool withhold_expired; /* expired = withhold */
+    bool require_tls;
+    struct net *no_starttls_for;
+    unsigned no_starttls_for_count;
+    const char *hostname; /* the listener's own or the global one */
+};
+
+enum conf_delivery_type { CONF_DELIVERY_MAILDIR }; /* lmtp, smtp: the next issue */
+
+struct conf_delivery {
+    const char *title;
+    enum conf_delivery_type type;
+    const char *path;     /* template with %d and %u, absolute after load */
+    const char *owner;    /* user name or NULL: conf.user */
+    const char *group;    /* group name or NULL */
+    mode_t file_mode, dir_mode; /* 0600 and 0700 by default */
+    struct conf_where where;
+};
+
+struct conf_mailbox { /* its index in conf.mailboxes is the number that store and workers speak of */
+    const char *local;  /* lower case */
+    const char *domain; /* A-label, lower case */
+    unsigned delivery;  /* index into conf.deliveries */
+    char *path;         /* template expanded; %d and %u come from the configuration only, never from peers */
+};
+
+/* One address after expansion: local@domain (or catch-all: local == "") stands for these mailboxes. */
+struct conf_address {
+    const char *local;
+    unsigned *mailboxes;
+    unsigned mailbox_count;
+};
+
+struct conf_domain {
+    const char *name; /* A-label, lower case */
+    struct conf_address *addresses; /* sorted by local (strcmp), for bsearch; aliases fully expanded */
+    unsigned address_count;
+    struct conf_address *catch_all; /* or NULL */
+    char subaddress_separator;      /* '+' by default, 0: off */
+    bool unavailable; /* its mailbox file could not be read and no last good one exists: 451, never 550 */
+    struct conf_where where;
+};
+
+struct conf_limits { /* seconds, bytes, counts; every one an option, RFC 5321's values as floor */
+    uint64_t max_message_size;
+    unsigned max_recipients, max_messages, max_errors, max_line, max_hops, max_body_line;
+    unsigned command_timeout, data_timeout, reply_timeout, session_time, greet_delay_ms;
+    unsigned min_rate; /* bytes per second inside a line or body, after a grace period */
+    unsigned max_connections, max_per_address, max_per_network; /* network: /24, /64 */
+    size_t session_memory;
+    unsigned busy_percent, busy_timeout; /* above 80 %: 30 s without an accepted command */
+    unsigned drain_idle, shutdown_data_time; /* 60 s, 5 s */
+};
+
+enum conf_log_target { CONF_LOG_STDERR, CONF_LOG_SYSLOG, CONF_LOG_FILE };
+
+struct conf {
+    const char *file;      /* as given */
+    const char *hostname;
+    const char *state_dir;
+    const char *user, *worker_user; /* NULL: the current user */
+    const char *group;
+    unsigned workers;      /* resolved: never 0 */
+    struct conf_limits limits;
+    bool normalize_newlines;
+    struct net *trusted_networks; /* exempt from counting limits; loopback always is */
+    unsigned trusted_network_count;
+    struct net *diagnostic_networks; /* may see the reason in HELP STARTTLS */
+    unsigned diagnostic_network_count;
+    enum log_format log_format;
+    enum log_level log_level;
+    enum conf_log_target log_target;
+    const char *log_file;
+
+    struct conf_certificate *certificates;
+    unsigned certificate_count;
+    struct conf_listener *listeners;
+    unsigned listener_count;
+    struct conf_delivery *deliveries;
+    unsigned delivery_count;
+    struct conf_domain *domains; /* sorted by name */
+    unsigned domain_count;
+    struct conf_mailbox *mailboxes;
+    unsigned mailbox_count;
+    unsigned postmaster; /* mailbox index for bare <postmaster>, UINT_MAX when no domain exists */
+};
+
+/* One thing wrong with the text. Warnings do not stop a load. */
+struct conf_problem {
+    bool warning;
+    char *file;
+    unsigned line;
+    char *option; /* or NULL */
+    char *text;   /* what is wrong */
+    char *remedy; /* what to do, or NULL */
+};
+struct conf_problems {
+    struct conf_problem *list;
+    unsigned count;
+    unsigned errors; /* those that are not warnings */
+};
+void conf_problems_free(struct conf_problems *p);
+void conf_problem_add(struct conf_problems *p, bool warning, const char *file, unsigned line,
+                      const char *option, const char *remedy, const char *fmt, ...)
+    __attribute__((format(printf, 7, 8)));
+/* "postern.conf:12: tls: unknown value \"strattls\"; nearest: starttls". Caller frees. */
+char *conf_problem_text(const struct conf_problem *p);
+
+/* How to read other files the text names (mailbox lists); the leader answers from disk or from its
+ * snapshot. Returns 0 and a malloc'd NUL-terminated *text, or -1 and e. */
+struct conf_reader {
+    int (*read)(void *arg, const char *path, char **text, size_t *len, struct err *e);
+    void *arg;
+};
+int conf_read_disk(void *arg, const char *path, char **text, size_t *len, struct err *e);
+
+/* Parses text (NUL-terminated) as the content of `file`. 0 and *out when no errors (warnings possible),
+ * else -1. All problems are in *p at once, in file and line order. Opens nothing but through reader. */
+int conf_load(struct conf **out, const char *file, const char *text, const struct conf_reader *reader,
+              struct conf_problems *p);
+void conf_free(struct conf **c);
+
+/* Only state-dir, for the commands that ask the daemon: works on files that are broken elsewhere.
+ * Returns a malloc'd string, or NULL and e. */
+char *conf_state_dir_only(const char *file, struct err *e);
+
+/* The configuration reference, generated from the option table: for docs and postern.conf(5). */
+void conf_write_markdown(int fd);
+void conf_write_man(int fd, const char *version, const char *date);
+
+/* For tests of the table: names of every option as "section.option", NULL-terminated. */
+const char *const *conf_option_names(void);
+
+#endif

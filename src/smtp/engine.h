@@ -1,0 +1,178 @@
+/* The receiving SMTP engine: bytes in, actions out. No I/O, no clock, no loop, no callback, no log.
+ *
+ *     n = smtp_engine_feed(g, bytes, len);      // how many it took; the rest must be offered again
+ *     while (smtp_engine_next(g, &act), act.kind != SMTP_NEED_INPUT) ...
+ *
+ * The session repeats: next() until NEED_INPUT, then feed(). Actions marked ANSWER owe an answer: until
+ * smtp_engine_answer() (START_TLS: smtp_engine_tls_done()) the engine consumes nothing and next() gives
+ * SMTP_WAIT. Pipelining, back-pressure and slow stores need no further code.
+ *
+ * Law, and fuzz oracle: however the bytes are cut, the actions are equal after joining CHUNKs, up to
+ * START_TLS. Pointers inside an action are valid until the next feed/next/answer.
+ *
+ * RFC 5321, 3207, 2920 (PIPELINING), 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUTF8), 3030 (CHUNKING),
+ * 2034/3463 (ENHANCEDSTATUSCODES), 9422 (LIMITS).
+ */
+#ifndef SMTP_ENGINE_H
+#define SMTP_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/text.h"
+
+struct smtp_engine; /* opaque; idle ones are small (a few hundred bytes): 10,000 of them are held */
+
+/* What does not change during a session. The caller owns it and keeps it alive (it is per listener and
+ * generation, so nothing here is copied per connection). */
+struct smtp_profile {
+    const char *hostname;      /* in the greeting, EHLO and 221/421 */
+    const char *banner;        /* text after the hostname in the 220 greeting, e.g. "ESMTP postern" */
+    uint64_t max_message_size; /* bytes on the wire after un-stuffing; 0: no limit; announced by SIZE */
+    uint32_t max_recipients;   /* per transaction, floor 100 (RFC 5321 4.5.3.1.8); more: 452 4.5.3 */
+    uint32_t max_messages;     /* per session; 0: no limit; then 421 4.7.0 after the last one */
+    uint32_t max_errors;       /* 5xx replies to a peer before 421 4.7.0; 0: no limit */
+    uint32_t max_line;         /* command line with CRLF, floor 512; extensions' additions come on top */
+    uint32_t max_hops;         /* Received: fields; more: 554 5.4.6 */
+    uint32_t max_body_line;    /* bytes of a body line; 0: unlimited; more: 550 5.6.0 after the true end */
+    bool smtputf8;             /* offered; without it non-ASCII addresses are 553 5.6.7 */
+    bool normalize_newlines;   /* bare-newline = normalize: repair bare CR and LF in bodies */
+    bool help_shows_reason;    /* HELP STARTTLS may state the reason (diagnostic networks) */
+};
+
+/* The TLS decision as the protocol sees it; made by policy/tls_offer, given by the session with
+ * SMTP_ASK_TLS. What is advertised by EHLO and what STARTTLS answers come from the same value. */
+struct smtp_tls_view {
+    bool advertise;       /* EHLO lists STARTTLS */
+    bool accept;          /* STARTTLS gets 220 and START_TLS */
+    uint16_t code;        /* else: the reply to STARTTLS (502, 503, 454) */
+    const char *enhanced; /* "5.5.1" */
+    const char *text;     /* without newline */
+    bool require;         /* require-tls, and the session is in clear: see below */
+    bool require_broken;  /* required but not to be had: MAIL and AUTH get 454 4.7.0, not 530 5.7.0 */
+    const char *reason;   /* closed vocabulary of policy/tls_offer, for HELP STARTTLS and reports */
+};
+
+enum smtp_action_kind {
+    SMTP_NEED_INPUT,   /* everything given was consumed or waits for the rest of a line */
+    SMTP_WAIT,         /* an answer is owed */
+    SMTP_REPLY,        /* .bytes: one or more whole reply lines; send them (batch until NEED_INPUT/WAIT) */
+    SMTP_ASK_TLS,      /* ANSWER tls: at EHLO, and at STARTTLS, MAIL when no EHLO came before */
+    SMTP_START_TLS,    /* ANSWER by tls_done: .bytes is the 220, not sent yet: look for bytes behind STARTTLS
+                        * first (smtp_engine_tls_injected), hold the context, then write it */
+    SMTP_ASK_SENDER,   /* ANSWER verdict: .sender, .params */
+    SMTP_ASK_RCPT,     /* ANSWER verdict + rcpt_id: .rcpt */
+    SMTP_OPEN_MESSAGE, /* ANSWER verdict (ok: no text is used): before 354, or at the first BDAT */
+    SMTP_CHUNK,        /* .bytes: message content, lines end in LF, dots unstuffed */
+    SMTP_COMMIT,       /* ANSWER verdict: final dot or BDAT LAST; the message is whole and acceptable */
+    SMTP_ABORT,        /* the open message will not be committed (RSET, refused content, QUIT, ...) */
+    SMTP_EVENT,        /* something worth a log line happened: .event; nothing to do for the protocol */
+    SMTP_CLOSE,        /* after what was replied: close; .close says why */
+};
+
+enum smtp_close {
+    SMTP_CLOSE_QUIT,
+    SMTP_CLOSE_TOO_MANY_ERRORS,
+    SMTP_CLOSE_TOO_MANY_MESSAGES,
+    SMTP_CLOSE_SHUTDOWN,      /* smtp_engine_shutdown() took effect */
+    SMTP_CLOSE_TLS_FAILED,
+    SMTP_CLOSE_TLS_REQUESTED_TOO_LATE,
+    SMTP_CLOSE_WRONG_PROTOCOL, /* ClientHello or HTTP on a plain port */
+    SMTP_CLOSE_INJECTION,      /* bytes behind STARTTLS */
+};
+
+enum smtp_event {
+    SMTP_EVENT_EHLO,               /* .text: the name; .flag: true for EHLO, false for HELO */
+    SMTP_EVENT_INVALID_EHLO,       /* .text */
+    SMTP_EVENT_MAIL_ACCEPTED,      /* .text: the reverse-path */
+    SMTP_EVENT_RCPT_REFUSED,       /* .text: the path; .code */
+    SMTP_EVENT_REFUSED,            /* a command was answered 4xx/5xx by the engine: .text verb, .code */
+    SMTP_EVENT_START_TLS_ALREADY,
+    SMTP_EVENT_START_TLS_UNAVAILABLE,
+    SMTP_EVENT_EHLO_WITHOUT_STARTTLS, /* EHLO in clear answered without STARTTLS; .reason in tls view */
+    SMTP_EVENT_MANGLED_STARTTLS,   /* "XXXXXXXX" in place of STARTTLS: a middlebox */
+    SMTP_EVENT_LINE_TOO_LONG,
+    SMTP_EVENT_BARE_NEWLINE,       /* in a command or a body; .text says which */
+    SMTP_EVENT_MESSAGE_REFUSED,    /* content refused by the engine: .code, .text (size, hops, newline) */
+    SMTP_EVENT_HTTP,               /* an HTTP request line: the session is closed */
+    SMTP_EVENT_CLIENT_HELLO,       /* a TLS record on a plain port: the session is closed */
+};
+
+struct smtp_mail_params {
+    bool size_given;
+    uint64_t size;
+    bool body_8bit; /* BODY=8BITMIME */
+    bool smtputf8;
+};
+
+struct smtp_action {
+    enum smtp_action_kind kind;
+    struct span bytes;             /* REPLY, CHUNK */
+    struct peer_text sender;       /* ASK_SENDER: mailbox between < >, "" for the null reverse-path */
+    struct smtp_mail_params params;
+    struct peer_text rcpt_local;   /* ASK_RCPT: local part, quotes removed (RFC 5321 4.1.2) */
+    struct peer_text rcpt_domain;  /* as sent; "" for bare <postmaster> */
+    enum smtp_event event;
+    struct peer_text text;         /* EVENT */
+    uint16_t code;                 /* EVENT */
+    bool flag;                     /* EVENT */
+    enum smtp_close close;
+};
+
+/* The session's answer to ASK_SENDER, ASK_RCPT, OPEN_MESSAGE, COMMIT. code 0 means yes with the engine's
+ * own text ("250 2.1.5 Ok"). For COMMIT with 250 the text may carry the id under which it was taken. */
+struct smtp_verdict {
+    uint16_t code;        /* 0, 250, 4xx, 5xx; 421 also closes */
+    const char *enhanced; /* "4.3.1"; NULL with code 0 */
+    const char *text;     /* our words only; peer bytes never come back in a reply */
+    /* ASK_RCPT accepted: the mailboxes it stands for (an alias may be several), copied by the engine; a
+     * mailbox named twice in one transaction is delivered to once (RFC 5321 3.9, 4.5.5). */
+    const uint32_t *rcpt_ids;
+    uint32_t rcpt_id_count;
+};
+
+/* Facts known once the session is in TLS; the text of Received: is made from them. */
+struct smtp_tls_facts {
+    bool ok; /* false: the handshake failed; the engine says CLOSE */
+};
+
+/* greet: false leaves out the 220 (tests). in_tls: an implicit-TLS session starts inside TLS. */
+struct smtp_engine *smtp_engine_new(const struct smtp_profile *profile, bool in_tls);
+void smtp_engine_free(struct smtp_engine **g);
+
+size_t smtp_engine_feed(struct smtp_engine *g, const void *bytes, size_t len);
+void smtp_engine_next(struct smtp_engine *g, struct smtp_action *out);
+void smtp_engine_answer(struct smtp_engine *g, const struct smtp_verdict *v);
+void smtp_engine_answer_tls(struct smtp_engine *g, const struct smtp_tls_view *v);
+void smtp_engine_tls_done(struct smtp_engine *g, const struct smtp_tls_facts *f);
+
+/* Facts only the transport knows. */
+void smtp_engine_talked_early(struct smtp_engine *g);   /* bytes came before the banner */
+/* Called by the session at START_TLS, before writing the 220, when bytes wait behind STARTTLS. The engine then forgets the 220 and says CLOSE(INJECTION) (CVE-2011-0411). */
+void smtp_engine_tls_injected(struct smtp_engine *g);
+/* Drain or shutdown: 421 4.3.2 and CLOSE(SHUTDOWN) at the next boundary outside a transaction, at once when
+ * there is none; even_in_transaction: at once unless a message is open, then after its answer. */
+void smtp_engine_shutdown(struct smtp_engine *g, bool even_in_transaction);
+
+/* State, for timers, logs and Received:. */
+enum smtp_phase {
+    SMTP_PHASE_GREETING, /* nothing accepted yet */
+    SMTP_PHASE_COMMAND,  /* no transaction */
+    SMTP_PHASE_ENVELOPE, /* MAIL accepted */
+    SMTP_PHASE_DATA,     /* message open */
+};
+enum smtp_phase smtp_engine_phase(const struct smtp_engine *g);
+bool smtp_engine_is_esmtp(const struct smtp_engine *g);
+struct peer_text smtp_engine_hello(const struct smtp_engine *g); /* EHLO name, "" when none */
+struct peer_text smtp_engine_sender(const struct smtp_engine *g);
+const struct smtp_mail_params *smtp_engine_params(const struct smtp_engine *g);
+uint32_t smtp_engine_rcpt_count(const struct smtp_engine *g); /* accepted in this transaction */
+const uint32_t *smtp_engine_rcpt_ids(const struct smtp_engine *g); /* distinct, in order of acceptance */
+uint32_t smtp_engine_rcpt_id_count(const struct smtp_engine *g);
+/* The path of the only recipient as sent; "" when there is more than one (for Received: ... for). */
+struct peer_text smtp_engine_only_rcpt(const struct smtp_engine *g);
+uint64_t smtp_engine_message_size(const struct smtp_engine *g);
+size_t smtp_engine_memory(const struct smtp_engine *g); /* bytes held, for the session's memory limit */
+
+#endif
