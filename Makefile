@@ -33,8 +33,28 @@ ROOM_LIBS = $(foreach r,$(ROOMS),$(OBJDIR)/lib$(r).a)
 # high to low, as the linker wants them
 room_from = $(foreach r,$(shell printf '%s\n' $(ROOMS) | sed '/^$(1)$$/q' | tac),$(OBJDIR)/lib$(r).a)
 
-.PHONY: all run check clean distclean install deps-build deps-check unit fuzz bench help
+.PHONY: all run check ci clean distclean install deps-build deps-check unit fuzzers fuzz bench programs lint help
 all: $(OBJDIR)/postern
+
+help:
+	@echo 'make            build build/postern'
+	@echo 'make run        install what is missing, build, make ./demo and serve it on port 2525'
+	@echo 'make check      install what the tests need and run every test, plain and under ASan+UBSan'
+	@echo 'make bench      measure (prints figures, judges nothing)'
+	@echo 'make fuzz       run every fuzz target for FUZZ_SECONDS (default 600) each'
+	@echo 'make install    DESTDIR= PREFIX=/usr/local'
+
+deps-build:
+	@.ci/install-deps build
+deps-check:
+	@.ci/install-deps build check mta
+
+# A fresh machine: install, then let a second make find what is there now.
+JOBS = $(shell nproc 2>/dev/null || echo 1)
+run:
+	@.ci/install-deps build run
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+	@conf/demo build/postern demo
 
 configure: configure.ac
 	@command -v autoconf >/dev/null || { echo "autoconf is missing: make deps-build (as root or with sudo), or install autoconf" >&2; exit 1; }
@@ -77,6 +97,64 @@ $(OBJDIR)/unit/$(1)/%: tests/unit/$(1)/%.c $(call room_from,$(1))
 	$(CC) $(ALLCFLAGS) $(CHECK_CFLAGS) -Itests -DTESTS_DIR='"$(CURDIR)/tests"' -MMD -MP $(LINKFLAGS) -o $$@ $$< $(call room_from,$(1)) $(UNIT_LIBS_$(1)) $(CHECK_LIBS)
 endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rules,$(r))))
+
+# ---- fuzz targets: tests/fuzz/fuzz_<name>.c, libFuzzer, the rooms built again with coverage
+FUZZ_BIN = $(patsubst tests/fuzz/%.c,$(OBJDIR)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 600
+FUZZ_MAKE = $(MAKE) --no-print-directory CC=clang BUILD=build/fuzz HARDEN=-fPIE \
+            SANFLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DPOSTERN_SANITIZED=1'
+fuzzers: $(FUZZ_BIN)
+$(OBJDIR)/fuzz_%: tests/fuzz/fuzz_%.c $(call room_from,proc)
+	$(CC) $(ALLCFLAGS) -fsanitize=fuzzer,address,undefined -Wno-missing-prototypes -MMD -MP $(LINKFLAGS) -o $@ $< $(call room_from,proc) $(LIBS)
+fuzz:
+	@$(FUZZ_MAKE) -j$(JOBS) fuzzers
+	@tests/fuzz/run build/fuzz $(FUZZ_SECONDS)
+
+# ---- everything the tests run
+TEST_BUILD = $(MAKE) --no-print-directory -s -j$(JOBS)
+check:
+	@.ci/install-deps build check mta
+	@$(TEST_BUILD) all unit programs
+	@$(TEST_BUILD) SAN=1 all unit
+	@$(FUZZ_MAKE) -s -j$(JOBS) fuzzers
+	@/usr/bin/env python3 tests/run.py --build build --build build/asan --fuzz build/fuzz $(TESTS)
+
+# ---- measuring: the load generator and what it is compared with
+programs: $(patsubst tests/bench/%.c,$(OBJDIR)/bench/%,$(wildcard tests/bench/*.c))
+$(OBJDIR)/bench/%: tests/bench/%.c $(call room_from,proc)
+	@mkdir -p $(@D)
+	$(CC) $(ALLCFLAGS) -MMD -MP $(LINKFLAGS) -o $@ $< $(call room_from,proc) $(LIBS)
+bench: all programs
+	/usr/bin/env python3 tests/bench/bench.py --build $(OBJDIR)
+
+# ---- static checks (used by .ci/run)
+LINT = $(patsubst src/%.c,build/lint/%.ok,$(wildcard src/*/*.c))
+lint: $(LINT)
+build/lint/%.ok: src/%.c .ci/clang-tidy
+	@mkdir -p $(@D)
+	clang-tidy --quiet --config-file=.ci/clang-tidy --warnings-as-errors='*' $< -- $(CSTD) -Isrc -Ibuild
+	@touch $@
+
+# ---- install
+PREFIX ?= /usr/local
+BINDIR = $(DESTDIR)$(PREFIX)/bin
+SBINDIR = $(DESTDIR)$(PREFIX)/sbin
+MANDIR = $(DESTDIR)$(PREFIX)/share/man
+ifeq ($(PREFIX),/usr)
+SYSCONFDIR = $(DESTDIR)/etc
+UNITDIR = $(DESTDIR)/lib/systemd/system
+else
+SYSCONFDIR = $(DESTDIR)$(PREFIX)/etc
+UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
+endif
+install: all
+	install -d $(SBINDIR) $(MANDIR)/man5 $(MANDIR)/man8 $(SYSCONFDIR)/postern $(UNITDIR)
+	install -m 755 $(OBJDIR)/postern $(SBINDIR)/postern
+	install -m 644 docs/postern.8 $(MANDIR)/man8/postern.8
+	$(OBJDIR)/postern reference --man > $(MANDIR)/man5/postern.conf.5
+	install -m 644 conf/postern.conf $(SYSCONFDIR)/postern/postern.conf.sample
+	test -e $(SYSCONFDIR)/postern/postern.conf || install -m 640 conf/postern.conf $(SYSCONFDIR)/postern/postern.conf
+	sed 's|@SBINDIR@|$(PREFIX)/sbin|; s|@SYSCONFDIR@|$(patsubst $(DESTDIR)%,%,$(SYSCONFDIR))|' systemd/postern.service > $(UNITDIR)/postern.service
 
 -include $(shell find $(OBJDIR) -name '*.d' 2>/dev/null)
 

@@ -9,7 +9,7 @@
 
 int chan_pair(int fd[2], struct err *e)
 {
-    int size = 4 * CHAN_MAX;
+    int size = 4 * (int)CHAN_MAX;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd) < 0)
         return err_set(e, "socketpair: %s", strerror(errno));

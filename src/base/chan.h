@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 
-#define CHAN_MAX (128 * 1024)
+#define CHAN_MAX ((size_t)128 * 1024)
 #define CHAN_FDS 64
 
 struct chan_msg {

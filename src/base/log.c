@@ -183,15 +183,14 @@ void log_begin(struct log_line *l, enum log_level level, const char *event)
         log_int(l, "generation", lg.generation);
 }
 
-static void write_line(struct log_line *l)
+static int write_line(struct log_line *l)
 {
     ssize_t n;
 
     do
         n = write(lg.fd, l->text, l->len);
     while (n < 0 && errno == EINTR);
-    if (n < 0)
-        lg.lost++;
+    return n < 0 ? -1 : 0;
 }
 
 void log_end(struct log_line *l)
@@ -200,14 +199,15 @@ void log_end(struct log_line *l)
 
     if (!l->on)
         return;
-    if (lost) {
+    if (lost)
         log_int(l, "logLinesLost", (int64_t)lost);
-        lg.lost_said = lg.lost;
-    }
     memcpy(l->text + l->len, lg.format == LOG_FORMAT_JSON ? "}\n" : "\n",
            lg.format == LOG_FORMAT_JSON ? 2 : 1);
     l->len += lg.format == LOG_FORMAT_JSON ? 2 : 1;
-    write_line(l);
+    if (write_line(l) < 0)
+        lg.lost++;
+    else
+        lg.lost_said += lost; /* only now is it said */
     l->on = false;
 }
 

@@ -1,8 +1,6 @@
-#include <check.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/addr.h"
+
+#include "unit/suite.h"
 
 START_TEST(parses_and_prints)
 {
@@ -67,21 +65,5 @@ START_TEST(loopback_is_known)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *s = suite_create("addr");
-    TCase *t = tcase_create("addr");
-    SRunner *r;
-    int failed;
-
-    tcase_add_test(t, parses_and_prints);
-    tcase_add_test(t, refuses_what_is_not_numeric);
-    tcase_add_test(t, networks_match_mapped_addresses);
-    tcase_add_test(t, loopback_is_known);
-    suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+SUITE_MAIN("addr", parses_and_prints, refuses_what_is_not_numeric, networks_match_mapped_addresses,
+           loopback_is_known)
