@@ -31,18 +31,19 @@ struct smtp_profile {
     const char *banner;        /* text after the hostname in the 220 greeting, e.g. "ESMTP postern" */
     uint64_t max_message_size; /* bytes on the wire after un-stuffing; 0: no limit; announced by SIZE */
     uint32_t max_recipients;   /* per transaction, floor 100 (RFC 5321 4.5.3.1.8); more: 452 4.5.3 */
-    uint32_t max_messages;     /* per session; 0: no limit; then 421 4.7.0 after the last one */
-    uint32_t max_errors;       /* 5xx replies to a peer before 421 4.7.0; 0: no limit */
+    uint32_t max_messages;     /* MAIL commands accepted per session; the next one gets 421 4.7.0; 0: no limit */
+    uint32_t max_errors;       /* this many 5xx replies, and 421 4.7.0 follows; 0: no limit */
     uint32_t max_line;         /* command line with CRLF, floor 512; extensions' additions come on top */
     uint32_t max_hops;         /* Received: fields; more: 554 5.4.6 */
-    uint32_t max_body_line;    /* bytes of a body line; 0: unlimited; more: 550 5.6.0 after the true end */
+    uint32_t max_body_line;    /* bytes of a body line without CRLF; 0: unlimited; more: 550 5.6.0 after the true end */
     bool smtputf8;             /* offered; without it non-ASCII addresses are 553 5.6.7 */
     bool normalize_newlines;   /* bare-newline = normalize: repair bare CR and LF in bodies */
     bool help_shows_reason;    /* HELP STARTTLS may state the reason (diagnostic networks) */
 };
 
 /* The TLS decision as the protocol sees it; made by policy/tls_offer, given by the session with
- * SMTP_ASK_TLS. What is advertised by EHLO and what STARTTLS answers come from the same value. */
+ * SMTP_ASK_TLS. What is advertised by EHLO and what STARTTLS answers come from the same value: it is kept
+ * until the next EHLO or HELO. The strings are not copied: they are constant or outlive the engine. */
 struct smtp_tls_view {
     bool advertise;       /* EHLO lists STARTTLS */
     bool accept;          /* STARTTLS gets 220 and START_TLS */
@@ -58,7 +59,8 @@ enum smtp_action_kind {
     SMTP_NEED_INPUT,   /* everything given was consumed or waits for the rest of a line */
     SMTP_WAIT,         /* an answer is owed */
     SMTP_REPLY,        /* .bytes: one or more whole reply lines; send them (batch until NEED_INPUT/WAIT) */
-    SMTP_ASK_TLS,      /* ANSWER tls: at EHLO, and at STARTTLS, MAIL when no EHLO came before */
+    SMTP_ASK_TLS,      /* ANSWER tls: at EHLO and HELO; before the first EHLO also at STARTTLS, HELP and whatever
+                        * require-tls may refuse (MAIL, AUTH, ...) */
     SMTP_START_TLS,    /* ANSWER by tls_done: .bytes is the 220, not sent yet: look for bytes behind STARTTLS
                         * first (smtp_engine_tls_injected), hold the context, then write it */
     SMTP_ASK_SENDER,   /* ANSWER verdict: .sender, .params */
@@ -66,7 +68,9 @@ enum smtp_action_kind {
     SMTP_OPEN_MESSAGE, /* ANSWER verdict (ok: no text is used): before 354, or at the first BDAT */
     SMTP_CHUNK,        /* .bytes: message content, lines end in LF, dots unstuffed */
     SMTP_COMMIT,       /* ANSWER verdict: final dot or BDAT LAST; the message is whole and acceptable */
-    SMTP_ABORT,        /* the open message will not be committed (RSET, refused content, QUIT, ...) */
+    SMTP_ABORT,        /* the open message will not be committed (RSET, refused content, QUIT, ...). Not said after
+                        * a refused OPEN_MESSAGE or COMMIT. Refused content: said at the offending byte, the rest
+                        * is swallowed, the reply comes after the true end */
     SMTP_EVENT,        /* something worth a log line happened: .event; nothing to do for the protocol */
     SMTP_CLOSE,        /* after what was replied: close; .close says why */
 };
@@ -80,6 +84,7 @@ enum smtp_close {
     SMTP_CLOSE_TLS_REQUESTED_TOO_LATE,
     SMTP_CLOSE_WRONG_PROTOCOL, /* ClientHello or HTTP on a plain port */
     SMTP_CLOSE_INJECTION,      /* bytes behind STARTTLS */
+    SMTP_CLOSE_BY_VERDICT,     /* the session's verdict was a 421 */
 };
 
 enum smtp_event {
@@ -97,6 +102,7 @@ enum smtp_event {
     SMTP_EVENT_MESSAGE_REFUSED,    /* content refused by the engine: .code, .text (size, hops, newline) */
     SMTP_EVENT_HTTP,               /* an HTTP request line: the session is closed */
     SMTP_EVENT_CLIENT_HELLO,       /* a TLS record on a plain port: the session is closed */
+    SMTP_EVENT_TALKED_EARLY,       /* smtp_engine_talked_early() was called */
 };
 
 struct smtp_mail_params {
@@ -137,7 +143,7 @@ struct smtp_tls_facts {
     bool ok; /* false: the handshake failed; the engine says CLOSE */
 };
 
-/* greet: false leaves out the 220 (tests). in_tls: an implicit-TLS session starts inside TLS. */
+/* The first next() gives the 220. in_tls: an implicit-TLS session starts inside TLS. */
 struct smtp_engine *smtp_engine_new(const struct smtp_profile *profile, bool in_tls);
 void smtp_engine_free(struct smtp_engine **g);
 
@@ -149,7 +155,9 @@ void smtp_engine_tls_done(struct smtp_engine *g, const struct smtp_tls_facts *f)
 
 /* Facts only the transport knows. */
 void smtp_engine_talked_early(struct smtp_engine *g);   /* bytes came before the banner */
-/* Called by the session at START_TLS, before writing the 220, when bytes wait behind STARTTLS. The engine then forgets the 220 and says CLOSE(INJECTION) (CVE-2011-0411). */
+/* Called by the session at START_TLS, before writing the 220, when bytes wait behind STARTTLS: feed() took
+ * less than it was given, or the transport holds more. The 220 is not to be written then; the engine says
+ * CLOSE(INJECTION) (CVE-2011-0411). */
 void smtp_engine_tls_injected(struct smtp_engine *g);
 /* Drain or shutdown: 421 4.3.2 and CLOSE(SHUTDOWN) at the next boundary outside a transaction, at once when
  * there is none; even_in_transaction: at once unless a message is open, then after its answer. */
@@ -172,7 +180,7 @@ const uint32_t *smtp_engine_rcpt_ids(const struct smtp_engine *g); /* distinct, 
 uint32_t smtp_engine_rcpt_id_count(const struct smtp_engine *g);
 /* The path of the only recipient as sent; "" when there is more than one (for Received: ... for). */
 struct peer_text smtp_engine_only_rcpt(const struct smtp_engine *g);
-uint64_t smtp_engine_message_size(const struct smtp_engine *g);
+uint64_t smtp_engine_message_size(const struct smtp_engine *g); /* so far; on the wire, dots unstuffed */
 size_t smtp_engine_memory(const struct smtp_engine *g); /* bytes held, for the session's memory limit */
 
 #endif

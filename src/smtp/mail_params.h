@@ -1,0 +1,18 @@
+/* The parameters behind a path: RFC 5321 4.1.2 esmtp-param, as MAIL and RCPT take them. */
+#ifndef SMTP_MAIL_PARAMS_H
+#define SMTP_MAIL_PARAMS_H
+
+#include "smtp/engine.h"
+
+enum mail_params_fault {
+    MAIL_PARAMS_OK,
+    MAIL_PARAMS_BAD,     /* 501 5.5.4: syntax, a value that cannot be, the same one twice */
+    MAIL_PARAMS_UNKNOWN, /* 555 5.5.4: not offered */
+};
+
+/* text: everything behind the path. smtputf8: it was offered. */
+enum mail_params_fault mail_params_parse(struct smtp_mail_params *out, struct span text, bool smtputf8);
+/* RCPT has no parameters of ours: OK only when there are none. */
+enum mail_params_fault mail_params_none(struct span text);
+
+#endif
