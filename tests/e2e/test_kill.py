@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""kill -9 of every process in turn, under load: what got 250 is in the Maildir exactly as sent, nothing else is."""
+import pathlib
+import sys
+import threading
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+from postern import *  # noqa: E402,F403
+
+ONE = {"mx": {"tls": "starttls"}}
+
+
+def body_of(number):
+    return b"Subject: %d\n\n" % number + b"%08d line of the message\n" % number * (1 + number % 200)
+
+
+class Load:
+    """Clients that go on whatever happens, and remember what was acknowledged."""
+
+    def __init__(self, d, clients=4):
+        self.d, self.stop = d, threading.Event()
+        self.lock, self.sent, self.acked = threading.Lock(), 0, set()
+        self.threads = [threading.Thread(target=self.work) for _ in range(clients)]
+        for t in self.threads:
+            t.start()
+
+    def next(self):
+        with self.lock:
+            self.sent += 1
+            return self.sent
+
+    def work(self):
+        while not self.stop.is_set():
+            try:
+                with self.d.client(timeout=10) as c:
+                    c.hello()
+                    while not self.stop.is_set():
+                        n = self.next()
+                        if c.deliver(body_of(n)).code == 250:
+                            with self.lock:
+                                self.acked.add(n)
+            except (OSError, EOFError, AssertionError, ValueError):
+                self.stop.wait(0.01)
+
+    def more(self, count=30):
+        """Waits until so many more were acknowledged."""
+        with self.lock:
+            goal = len(self.acked) + count
+        wait_until(lambda: len(self.acked) >= goal)
+
+    def end(self):
+        self.stop.set()
+        for t in self.threads:
+            t.join(PATIENCE)
+            assert not t.is_alive()
+
+
+class Kill(DaemonTest):
+    def check_mail(self, d, load):
+        found = {}
+        for body in d.bodies():
+            n = int(body.split(b"\n", 1)[0].split(b": ")[1])
+            self.assertEqual(body, body_of(n), "visible, but not as sent")
+            found[n] = found.get(n, 0) + 1
+        missing = load.acked - set(found)
+        self.assertEqual(missing, set(), "acknowledged and lost")
+        self.assertTrue(all(v == 1 for v in found.values()), "delivered twice")
+        self.assertGreater(len(load.acked), 0)
+
+    def kill_role(self, role, rounds=3):
+        d = self.daemon(listeners=ONE)
+        load = Load(d)
+        try:
+            for _ in range(rounds):
+                load.more()
+                pid = wait_until(lambda: d.pids(role))[0]
+                d.kill(pid)
+
+                def replaced():
+                    try:
+                        now = d.pids(role)
+                        return now and pid not in now
+                    except (AssertionError, ValueError, KeyError):
+                        return False
+                wait_until(replaced)
+                load.more()
+        finally:
+            load.end()
+        self.check_mail(d, load)
+        self.assertTrue(d.offers())
+
+    def test_worker(self):
+        self.kill_role("worker", 5)
+
+    def test_store(self):
+        self.kill_role("store", 5)
+
+    def test_leader(self):
+        self.kill_role("leader", 5)
+
+    def test_worker_costs_only_its_own_sessions(self):
+        d = self.daemon(listeners=ONE)
+        clients = []
+        try:
+            for _ in range(40):
+                c = d.client()
+                c.hello()
+                clients.append(c)
+            d.kill(d.pids("worker")[0])
+            alive = 0
+            for c in clients:
+                try:
+                    c.expect("NOOP", 250)
+                    alive += 1
+                except (EOFError, ConnectionError):
+                    pass
+            self.assertGreater(alive, 0)
+            self.assertLess(alive, 40)
+        finally:
+            for c in clients:
+                c.close()
+        wait_until(lambda: len(d.pids("worker")) == 2)
+
+    def test_supervisor(self):
+        d = self.daemon(listeners=ONE)
+        load = Load(d)
+        try:
+            for _ in range(3):
+                load.more()
+                family = [p["pid"] for p in d.status()["processes"]]
+                d.proc.kill()
+                d.proc.wait()
+                wait_until(lambda: not any(pathlib.Path(f"/proc/{p}").exists() for p in family if p != d.proc.pid), 5)
+                d.log.close()
+                d.start()
+                load.more()
+        finally:
+            load.end()
+        self.check_mail(d, load)
+
+    def test_a_death_uses_the_snapshot(self):
+        """A half-edited file on disk never turns a crash into an outage."""
+        d = self.daemon(listeners=ONE)
+        d.conf.write_text("listener {{{ nonsense")
+        d.key.write_text("nonsense")
+        pid = d.pids("leader")[0]
+        state = ["--state-dir", str(d.state)]
+        d.kill(pid)
+
+        def back():
+            done = run(*d.argv("status", "--json", *state), check=False)
+            return done.returncode == 0 and pid not in [p["pid"] for p in json.loads(done.out)["processes"]]
+        wait_until(back)
+        self.assertTrue(d.offers())
+
+
+if __name__ == "__main__":
+    main()
