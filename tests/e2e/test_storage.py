@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""What the disk can do to us: full, over quota, read-only, vanished. Known before the answer, nothing half-written."""
+import pathlib
+import shutil
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+from postern import *  # noqa: E402,F403
+
+ONE = {"mx": {"tls": "off"}}
+
+
+def can_mount():
+    if not IS_ROOT:
+        return False
+    where = tempfile.mkdtemp()
+    ok = run("mount", "-t", "tmpfs", "-o", "size=1m", "none", where, check=False).returncode == 0
+    if ok:
+        run("umount", where)
+    os.rmdir(where)
+    return ok
+
+
+@unittest.skipUnless(can_mount(), "needs root and mount(2)")
+class Disk(DaemonTest):
+    def on_small_disk(self, kind):
+        d = self.prepared(listeners=ONE)
+        if kind == "ext4":
+            image = d.dir / "disk"
+            with open(image, "wb") as f:
+                f.truncate(8 << 20)
+            run("mkfs.ext4", "-q", "-m", "0", image)
+            run("mount", "-o", "loop", image, d.mail)
+        else:
+            run("mount", "-t", "tmpfs", "-o", "size=3m", "none", d.mail)
+        self.addCleanup(lambda: run("umount", "-l", d.mail, check=False))
+        os.chmod(d.mail, 0o777)
+        return d.start()
+
+    def fill(self, kind):
+        d = self.on_small_disk(kind)
+        body = b"Subject: fill\n\n" + b"x" * 70 * 1000 + b"\n"
+        with d.client() as c:
+            c.hello()
+            accepted = 0
+            for _ in range(400):
+                reply = c.deliver(body)
+                if reply.code != 250:
+                    break
+                accepted += 1
+            self.assertEqual(reply.code, 452, reply)
+            self.assertIn("4.3.1", reply)
+            # the session goes on, and once there is room so does the mail
+            self.assertEqual(d.bodies(), [body] * accepted)
+            for p in d.messages()[:5]:
+                p.unlink()
+
+            def taken():
+                return c.deliver(b"Subject: small\n\n").code == 250
+            wait_until(taken)
+        self.assertTrue(d.events("delivery.failed"))
+
+    def test_full_ext4(self):
+        self.fill("ext4")
+
+    def test_full_tmpfs(self):
+        self.fill("tmpfs")
+
+    def test_read_only(self):
+        d = self.on_small_disk("ext4")
+        run("mount", "-o", "remount,ro", d.mail)
+        with d.client() as c:
+            c.hello()
+            self.assertEqual(c.deliver(b"Subject: x\n\n").code // 10, 45)
+            run("mount", "-o", "remount,rw", d.mail)
+            wait_until(lambda: c.deliver(b"Subject: x\n\nagain\n").code == 250)
+
+
+class Mailbox(DaemonTest):
+    def test_vanished_mailbox_is_made_again(self):
+        d = self.daemon(listeners=ONE)
+        with d.client() as c:
+            c.hello()
+            self.assertEqual(c.deliver(b"Subject: 1\n\n").code, 250)
+            shutil.rmtree(d.mail / "example.test")
+            self.assertEqual(c.deliver(b"Subject: 2\n\n").code, 250)
+        self.assertEqual(d.bodies(), [b"Subject: 2\n\n"])
+
+    def test_mailbox_that_is_a_file(self):
+        d = self.daemon(listeners=ONE)
+        (d.mail / "example.test").mkdir()
+        (d.mail / "example.test" / "alice").write_text("in the way")
+        with d.client() as c:
+            c.hello()
+            self.assertEqual(c.deliver(b"Subject: 1\n\n").code, 451)
+            self.assertEqual(c.deliver(b"Subject: 2\n\n", to=["bob@example.test"]).code, 250)
+        line = d.wait_event("delivery.failed")[0]
+        self.assertIn("alice", line)
+
+    def test_one_bad_recipient_fails_all_or_none(self):
+        d = self.daemon(listeners=ONE)
+        with d.client() as c:
+            c.hello()
+            self.assertEqual(c.deliver(b"Subject: 0\n\n", to=["bob@example.test"]).code, 250)
+            shutil.rmtree(d.mail / "example.test" / "alice", ignore_errors=True)
+            (d.mail / "example.test" / "alice").write_text("in the way")
+            reply = c.deliver(b"Subject: 1\n\n", to=["bob@example.test", "alice@example.test"])
+            self.assertEqual(reply.code, 451)
+        self.assertEqual(len(d.messages("bob")), 1)
+
+
+if __name__ == "__main__":
+    main()
