@@ -167,7 +167,7 @@ static void in_line(struct scan *s)
         stop = lf;
     text_bytes(s, s->p, (size_t)(stop - s->p));
     s->p = stop;
-    if (stop == s->end || s->g->out.len)
+    if (stop == s->end)
         return;
     s->p++;
     if (*stop == '\r')
@@ -236,23 +236,39 @@ size_t body_feed(struct smtp_engine *g, const char *p, size_t n)
     s.end = p + n;
     if (!g->tx->refused)
         start = s.o = buf_space(&g->chunk, n + 1);
-    /* Whatever emits an action stops here, so that actions and content keep their order however the
-     * bytes are cut. */
-    while (s.p < s.end && !end && g->out.len == 0)
+    while (s.p < s.end && !end) {
+        const char *before = s.p;
+
         end = step(&s);
+        if (g->out.len == 0)
+            continue;
+        /* Whatever emits an action stops here, so that actions and content keep their order however the
+         * bytes are cut; but not before one byte was taken, so that feed() always gets on. */
+        if (s.p > before)
+            break;
+        s.end = s.p + 1;
+        s.cr = s.nul = NULL;
+    }
     if (start)
         buf_added(&g->chunk, (size_t)(s.o - start));
     if (g->chunk.len == 0)
         buf_clear(&g->chunk);
     n = (size_t)(s.p - p);
-    if (end)
-        cmd_data_end(g);
-    if (g->tx && g->state == ENGINE_BDAT) {
+    if (g->tx->bdat) {
         g->tx->chunk_left -= n;
-        if (g->tx->chunk_left == 0)
-            cmd_bdat_end(g);
+        end = g->tx->chunk_left == 0;
     }
+    g->tx->ended = end;
     return n;
+}
+
+void body_end(struct smtp_engine *g)
+{
+    g->tx->ended = false;
+    if (g->tx->bdat)
+        cmd_bdat_end(g);
+    else
+        cmd_data_end(g);
 }
 
 void body_last(struct smtp_engine *g)

@@ -77,8 +77,7 @@ static bool is_too_large(const struct smtp_engine *g, uint64_t size)
 static void begin_chunk(struct smtp_engine *g)
 {
     g->state = ENGINE_BDAT;
-    if (g->tx->chunk_left == 0)
-        cmd_bdat_end(g);
+    g->tx->ended = g->tx->chunk_left == 0;
 }
 
 void cmd_bdat_run(struct smtp_engine *g, struct span arg)

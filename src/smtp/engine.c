@@ -73,6 +73,8 @@ void smtp_engine_next(struct smtp_engine *g, struct smtp_action *out)
     drop_given(g);
     if (!g->greeted)
         greet(g);
+    if (g->tx && g->tx->ended && !g->chunk.len && !g->out.len)
+        body_end(g);
     if (g->chunk.len) { /* content is always older than what waits in out */
         out->kind = SMTP_CHUNK;
         out->bytes = (struct span){buf_data(&g->chunk), g->chunk.len};
@@ -86,7 +88,8 @@ void smtp_engine_next(struct smtp_engine *g, struct smtp_action *out)
 
 static bool is_busy(const struct smtp_engine *g)
 {
-    return !g->greeted || g->wait != WAIT_NONE || g->out.len || g->chunk.len;
+    return !g->greeted || g->wait != WAIT_NONE || g->out.len || g->chunk.len ||
+           (g->tx && g->tx->ended);
 }
 
 static size_t swallow_feed(struct smtp_engine *g, size_t n)

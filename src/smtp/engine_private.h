@@ -119,6 +119,8 @@ void verdict_reply(struct smtp_engine *g, const struct smtp_verdict *v, struct e
 /* body.c */
 void body_open(struct smtp_engine *g); /* the store said yes: content may flow */
 size_t body_feed(struct smtp_engine *g, const char *p, size_t n);
+/* tx->ended, and all content was handed out: until then the transaction must be there to be asked. */
+void body_end(struct smtp_engine *g);
 /* BDAT LAST: nothing follows, so a CR that waits for its LF is a bare one. */
 void body_last(struct smtp_engine *g);
 void body_refuse(struct smtp_engine *g, struct engine_reply r, struct span what);

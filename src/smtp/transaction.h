@@ -31,6 +31,7 @@ struct transaction {
     bool open;    /* OPEN_MESSAGE was answered yes */
     bool bdat;    /* came by BDAT: DATA is refused (RFC 3030 2) */
     bool last;    /* the BDAT in hand is the last */
+    bool ended;   /* CRLF.CRLF, or the last byte of a chunk, was read */
     uint64_t chunk_left, chunk_size;
     uint64_t size; /* on the wire, dots unstuffed, CRLF counts two */
     uint64_t line; /* bytes of the content line so far */
