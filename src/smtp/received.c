@@ -33,8 +33,9 @@ static void put_mailbox(struct buf *out, struct peer_text t, bool utf8)
 
         if (!quoted && c < 0x80 && (c == ' ' || strchr("<>()\\;,", c)))
             good = false;
-        if (quoted && !escaped && c == '\\' && i + 2 < t.n) {
-            escaped = true;
+        if (quoted && !escaped && c == '\\') {
+            escaped = i + 2 < t.n; /* something to escape, and the closing quote */
+            good &= escaped;
         } else {
             if (c == '"' && !escaped)
                 quoted = !quoted;
