@@ -1,13 +1,14 @@
 /* Message content: dots unstuffed, CRLF to LF, and the rules that content must keep.
  *
  * RFC 5321 4.1.1.4: "The custom of accepting lines ending only in <LF> ... has proven to cause more
- * interoperability problems than it solves, and SMTP server systems MUST NOT do this". If our end of data is
- * not our neighbour's, text of a message becomes commands (SMTP smuggling, CVE-2023-51764): only
- * CRLF.CRLF ends DATA, and a bare CR, a bare LF or a NUL refuses the message, after its true end.
+ * interoperability problems than it solves, and SMTP server systems MUST NOT do this". If our end
+ * of data is not our neighbour's, text of a message becomes commands (SMTP smuggling,
+ * CVE-2023-51764): only CRLF.CRLF ends DATA, and a bare CR, a bare LF or a NUL refuses the message,
+ * after its true end.
  *
- * Ordinary bytes are found by memchr and moved by memcpy, a line at a time; the switch below only sees the
- * bytes around line ends. Content goes to g->chunk, one CHUNK per feed: a copy costs less than handing out
- * a slice of the fed bytes for every line would cost their reader.
+ * Ordinary bytes are found by memchr and moved by memcpy, a line at a time; the switch below only
+ * sees the bytes around line ends. Content goes to g->chunk, one CHUNK per feed: a copy costs less
+ * than handing out a slice of the fed bytes for every line would cost their reader.
  */
 #include "smtp/engine_private.h"
 
@@ -25,7 +26,7 @@ struct scan {
     struct transaction *t;
     const char *p, *end;
     const char *cr, *nul; /* the first of each at or after p, end: none; looked for when behind p */
-    char *o;         /* where the next byte of content goes; room for end - p + 1 */
+    char *o;              /* where the next byte of content goes; room for end - p + 1 */
 };
 
 void body_open(struct smtp_engine *g)
@@ -62,7 +63,7 @@ static bool count(struct scan *s, size_t *n)
     return true;
 }
 
-/* A header line's beginning: is it a Received: field, and one too many? Where that shows, *n is cut. */
+/* A header line's beginning: one Received: field too many? *n is cut where that shows. */
 static bool header_bytes(struct scan *s, const char *p, size_t *n)
 {
     struct transaction *t = s->t;
@@ -76,7 +77,7 @@ static bool header_bytes(struct scan *s, const char *p, size_t *n)
         t->field = FIELD_OTHER;
         if (++t->hops > s->g->profile->max_hops && s->g->profile->max_hops) {
             *n = i;
-            body_refuse(s->g, (struct engine_reply){554, "5.4.6", "Too many hops, this mail is in a loop"},
+            body_refuse(s->g, (struct engine_reply){554, "5.4.6", "Too many hops: a mail loop"},
                         SPAN("hops"));
             return false;
         }
@@ -97,7 +98,7 @@ static void text_bytes(struct scan *s, const char *p, size_t n)
     } else if (max && n > max - t->line) {
         n = (size_t)(max - t->line);
         if (count(s, &n))
-            body_refuse(s->g, (struct engine_reply){550, "5.6.0", "A line of the message is too long"},
+            body_refuse(s->g, (struct engine_reply){550, "5.6.0", "A body line is too long"},
                         SPAN("line"));
     } else {
         count(s, &n);
@@ -242,8 +243,8 @@ size_t body_feed(struct smtp_engine *g, const char *p, size_t n)
         end = step(&s);
         if (g->out.len == 0)
             continue;
-        /* Whatever emits an action stops here, so that actions and content keep their order however the
-         * bytes are cut; but not before one byte was taken, so that feed() always gets on. */
+        /* Whatever emits an action stops here, so that actions and content keep their order however
+         * the bytes are cut; but not before one byte was taken, so that feed() always gets on. */
         if (s.p > before)
             break;
         s.end = s.p + 1;

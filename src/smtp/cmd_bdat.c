@@ -1,5 +1,6 @@
-/* BDAT, RFC 3030. The client does not wait before it sends the chunk: whatever is wrong with the command, its
- * bytes follow, and they are swallowed before the refusal is sent. They are never read as commands. */
+/* BDAT, RFC 3030. The client does not wait before it sends the chunk: whatever is wrong with the
+ * command, its bytes follow, and they are swallowed before the refusal is sent. They are never read
+ * as commands. */
 #include "smtp/engine_private.h"
 
 #include <stdio.h>
@@ -17,8 +18,9 @@ static int parse(struct span arg, uint64_t *size, bool *last)
         n++;
     if (n == 0 || (n < arg.n && arg.p[n] != ' '))
         return -1;
+    /* More than 64 bits can say is more than anybody sends: swallowed as long as the session lasts. */
     if (!text_u64((struct span){arg.p, n}, size))
-        *size = UINT64_MAX; /* more than anybody sends: swallowed for as long as the session lasts */
+        *size = UINT64_MAX;
     while (n < arg.n && arg.p[n] == ' ')
         n++;
     arg.p += n;
@@ -27,8 +29,8 @@ static int parse(struct span arg, uint64_t *size, bool *last)
     return *last || arg.n == 0 ? 0 : 1;
 }
 
-/* The answer comes behind the chunk's bytes. The text is kept: a verdict's words live no longer than the
- * call that brings them. */
+/* The answer comes behind the chunk's bytes. The text is kept: a verdict's words live no longer
+ * than the call that brings them. */
 static void refuse_after(struct smtp_engine *g, uint64_t size, struct engine_reply r)
 {
     g->late = emit_format(&r);

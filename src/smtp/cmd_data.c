@@ -3,9 +3,10 @@
 void cmd_data_run(struct smtp_engine *g, struct span arg)
 {
     (void)arg;
+    /* RFC 3030 2: "DATA and BDAT commands cannot be used in the same transaction." */
     if (!g->tx)
         dispatch_refuse(g, 503, "5.5.1", "Say MAIL first");
-    else if (g->tx->bdat) /* RFC 3030 2: "DATA and BDAT commands cannot be used in the same transaction" */
+    else if (g->tx->bdat)
         dispatch_refuse(g, 503, "5.5.1", "The message has begun with BDAT");
     else if (g->tx->rcpt_count == 0) /* RFC 5321 3.3; the transaction stays: RCPT may still come */
         dispatch_refuse(g, 503, "5.5.1", "No valid recipients");

@@ -12,9 +12,10 @@ static bool is_alnum(char c)
     return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
 }
 
-/* RFC 5321 4.1.4: a server "MUST NOT refuse to accept a message" for what the name turns out to be, and the
- * world's printers and cameras call themselves many things: one printable word with a letter or
- * digit in it is a name. Refused is what could not be anything but garbage, or hurts in a header. */
+/* RFC 5321 4.1.4: a server "MUST NOT refuse to accept a message" for what the name turns out to be,
+ * and the world's printers and cameras call themselves many things: one printable word with a
+ * letter or digit in it is a name. Refused is what could not be anything but garbage, or hurts in a
+ * header. */
 static bool is_hello_name(struct span s)
 {
     bool literal = s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']';

@@ -3,7 +3,8 @@
 
 void cmd_noop_run(struct smtp_engine *g, struct span arg)
 {
-    (void)arg; /* RFC 5321 4.1.1.9: "If a parameter string is specified, servers SHOULD ignore it." */
+    (void)
+        arg; /* RFC 5321 4.1.1.9: "If a parameter string is specified, servers SHOULD ignore it." */
     emit_reply(g, (struct engine_reply){250, "2.0.0", "Ok"});
     engine_command_done(g);
 }
@@ -47,7 +48,8 @@ void cmd_expn_run(struct smtp_engine *g, struct span arg)
     dispatch_refuse(g, 502, "5.5.1", "EXPN is not offered");
 }
 
-/* Role mx takes mail from strangers: nobody logs in, and a password sent by mistake is not looked at. */
+/* Role mx takes mail from strangers: nobody logs in, and a password sent by mistake is not looked
+ * at. */
 void cmd_auth_run(struct smtp_engine *g, struct span arg)
 {
     (void)arg;

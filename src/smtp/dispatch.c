@@ -39,8 +39,8 @@ static struct span first_word(struct span line)
     return (struct span){line.p, space ? (size_t)(space - line.p) : line.n};
 }
 
-/* The line without CRLF and, RFC 5321 4.1.1: "Receivers SHOULD tolerate trailing white space before the
- * terminating <CRLF>." */
+/* The line without CRLF and, RFC 5321 4.1.1: "Receivers SHOULD tolerate trailing white space before
+ * the terminating <CRLF>." */
 static struct span text_of(const struct buf *line)
 {
     struct span s = {buf_data(line), line->len - 2};
@@ -88,15 +88,17 @@ bool dispatch_tls_refuses(const struct smtp_engine *g, struct engine_reply *r)
         return false;
     if (g->tls.require_broken) {
         /* The client cannot do what we require, and that is our fault: 4xx, so the mail waits. */
-        *r = (struct engine_reply){454, "4.7.0", "TLS is required, and not available at the moment"};
+        *r =
+            (struct engine_reply){454, "4.7.0", "TLS is required, and not available at the moment"};
         return g->verb->flags & VERB_NEEDS_MAIL;
     }
-    *r = (struct engine_reply){530, "5.7.0", "Must issue a STARTTLS command first"}; /* RFC 3207 4 */
+    *r =
+        (struct engine_reply){530, "5.7.0", "Must issue a STARTTLS command first"}; /* RFC 3207 4 */
     return g->tls.require;
 }
 
-/* A middlebox that does not want TLS overwrites the keyword in the EHLO reply, and the client, or the box,
- * sends what is left of it. */
+/* A middlebox that does not want TLS overwrites the keyword in the EHLO reply, and the client, or
+ * the box, sends what is left of it. */
 static bool is_mangled_starttls(struct span name)
 {
     if (name.n != strlen("STARTTLS"))

@@ -161,8 +161,8 @@ void smtp_engine_tls_done(struct smtp_engine *g, const struct smtp_tls_facts *f)
         emit_close(g, SMTP_CLOSE_TLS_FAILED);
         return;
     }
-    /* RFC 3207 4.2: "The server MUST discard any knowledge obtained from the client, such as the argument
-     * to the EHLO command, which was not obtained from the TLS negotiation itself." */
+    /* RFC 3207 4.2: "The server MUST discard any knowledge obtained from the client, such as the
+     * argument to the EHLO command, which was not obtained from the TLS negotiation itself." */
     g->in_tls = true;
     free(g->hello);
     g->hello = NULL;
@@ -194,7 +194,8 @@ void engine_reset(struct smtp_engine *g)
     transaction_free(&g->tx);
 }
 
-void engine_close(struct smtp_engine *g, const char *enhanced, const char *text, enum smtp_close why)
+void engine_close(struct smtp_engine *g, const char *enhanced, const char *text,
+                  enum smtp_close why)
 {
     struct buf t = {0};
 

@@ -3,9 +3,10 @@
  *     n = smtp_engine_feed(g, bytes, len);      // how many it took; the rest must be offered again
  *     while (smtp_engine_next(g, &act), act.kind != SMTP_NEED_INPUT) ...
  *
- * The session repeats: next() until NEED_INPUT, then feed(). Actions marked ANSWER owe an answer: until
- * smtp_engine_answer() (START_TLS: smtp_engine_tls_done()) the engine consumes nothing and next() gives
- * SMTP_WAIT. Pipelining, back-pressure and slow stores need no further code.
+ * The session repeats: next() until NEED_INPUT, then feed(). feed() takes at least one byte then, at most as
+ * many as lead to the next action; after CLOSE it takes and forgets everything. Actions marked ANSWER owe an
+ * answer: until smtp_engine_answer() (START_TLS: smtp_engine_tls_done()) the engine consumes nothing and
+ * next() gives SMTP_WAIT. Pipelining, back-pressure and slow stores need no further code.
  *
  * Law, and fuzz oracle: however the bytes are cut, the actions are equal after joining CHUNKs, up to
  * START_TLS. Pointers inside an action are valid until the next feed/next/answer.

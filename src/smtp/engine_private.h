@@ -1,11 +1,12 @@
 /* What the files of the engine share. Nobody outside src/smtp includes this.
  *
- * One command at a time: dispatch_line() finds the verb and calls its run(). A verb that needs an answer
- * emits an ASK and sets g->wait; its answer() goes on when the session has answered. Either way the verb
- * ends with engine_command_done(). The command's line stays in g->line until then.
+ * One command at a time: dispatch_line() finds the verb and calls its run(). A verb that needs an
+ * answer emits an ASK and sets g->wait; its answer() goes on when the session has answered. Either
+ * way the verb ends with engine_command_done(). The command's line stays in g->line until then.
  *
- * Actions wait in g->out as records and leave it in order; feed() takes nothing while one waits, so there
- * are never more than those of one step. An idle engine owns this struct and the EHLO name, nothing else.
+ * Actions wait in g->out as records and leave it in order; feed() takes nothing while one waits, so
+ * there are never more than those of one step. An idle engine owns this struct and the EHLO name,
+ * nothing else.
  */
 #ifndef SMTP_ENGINE_PRIVATE_H
 #define SMTP_ENGINE_PRIVATE_H
@@ -54,13 +55,13 @@ struct verb {
 
 struct smtp_engine {
     const struct smtp_profile *profile;
-    struct transaction *tx; /* from MAIL to the end of the message; NULL outside */
-    char *hello;            /* EHLO name, NULL: none yet */
-    char *late;             /* whole reply owed after swallow */
+    struct transaction *tx;  /* from MAIL to the end of the message; NULL outside */
+    char *hello;             /* EHLO name, NULL: none yet */
+    char *late;              /* whole reply owed after swallow */
     const struct verb *verb; /* the command in hand */
-    struct buf line;        /* the command line as far as it came */
-    struct buf out;         /* actions to be taken by next(), emit.c */
-    struct buf chunk;       /* message content to be taken by next() before those in out */
+    struct buf line;         /* the command line as far as it came */
+    struct buf out;          /* actions to be taken by next(), emit.c */
+    struct buf chunk;        /* message content to be taken by next() before those in out */
     struct smtp_tls_view tls;
     uint64_t swallow;
     uint32_t path_at, path_len; /* RCPT in hand: the path inside line */
@@ -69,24 +70,25 @@ struct smtp_engine {
     uint16_t late_code;
     uint8_t state, wait; /* enum engine_state, engine_wait */
     bool greeted, in_tls, esmtp;
-    bool accepted;   /* an EHLO or HELO was, once */
-    bool first;      /* nothing but the beginning of the first line came */
-    bool too_long;   /* the line is: it is read to its end and forgotten */
-    bool last_cr;    /* the line's last byte so far is CR */
-    bool tls_known;  /* tls is valid */
-    bool tls_fresh;  /* ... and was asked for by the command in hand */
+    bool accepted;  /* an EHLO or HELO was, once */
+    bool first;     /* nothing but the beginning of the first line came */
+    bool too_long;  /* the line is: it is read to its end and forgotten */
+    bool last_cr;   /* the line's last byte so far is CR */
+    bool tls_known; /* tls is valid */
+    bool tls_fresh; /* ... and was asked for by the command in hand */
     bool chunk_given;
     bool shutdown, shutdown_now;
 };
 
 /* engine.c */
 uint32_t engine_max_recipients(const struct smtp_profile *p); /* 0: no limit */
-void engine_command_done(struct smtp_engine *g); /* the command in hand is answered */
+void engine_command_done(struct smtp_engine *g);              /* the command in hand is answered */
 void engine_ask(struct smtp_engine *g, enum smtp_action_kind kind, enum engine_wait wait);
 /* Drops the transaction; an open message is aborted. */
 void engine_reset(struct smtp_engine *g);
 /* 421, ABORT where due, CLOSE. */
-void engine_close(struct smtp_engine *g, const char *enhanced, const char *text, enum smtp_close why);
+void engine_close(struct smtp_engine *g, const char *enhanced, const char *text,
+                  enum smtp_close why);
 
 /* emit.c */
 void emit_action(struct smtp_engine *g, enum smtp_action_kind kind);
@@ -119,7 +121,8 @@ void verdict_reply(struct smtp_engine *g, const struct smtp_verdict *v, struct e
 /* body.c */
 void body_open(struct smtp_engine *g); /* the store said yes: content may flow */
 size_t body_feed(struct smtp_engine *g, const char *p, size_t n);
-/* tx->ended, and all content was handed out: until then the transaction must be there to be asked. */
+/* tx->ended, and all content was handed out: until then the transaction must be there to be asked.
+ */
 void body_end(struct smtp_engine *g);
 /* BDAT LAST: nothing follows, so a CR that waits for its LF is a bare one. */
 void body_last(struct smtp_engine *g);
@@ -137,7 +140,7 @@ void cmd_data_answer(struct smtp_engine *g, const struct smtp_verdict *v);
 void cmd_data_end(struct smtp_engine *g); /* CRLF.CRLF was read */
 void cmd_bdat_run(struct smtp_engine *g, struct span arg);
 void cmd_bdat_answer(struct smtp_engine *g, const struct smtp_verdict *v);
-void cmd_bdat_end(struct smtp_engine *g);     /* the chunk's bytes were read */
+void cmd_bdat_end(struct smtp_engine *g);       /* the chunk's bytes were read */
 void cmd_bdat_swallowed(struct smtp_engine *g); /* ... of a refused one */
 void cmd_starttls_run(struct smtp_engine *g, struct span arg);
 void cmd_help_run(struct smtp_engine *g, struct span arg);

@@ -1,12 +1,13 @@
-/* Bytes to command lines. RFC 5321 2.3.8: "Conforming implementations MUST NOT recognize or generate any
- * other character or character sequence [than CRLF] as a line terminator." A lone LF never ends a command;
- * a server that lets it do so can be made to see commands where its peer saw text. */
+/* Bytes to command lines. RFC 5321 2.3.8: "Conforming implementations MUST NOT recognize or
+ * generate any other character or character sequence [than CRLF] as a line terminator." A lone LF
+ * never ends a command; a server that lets it do so can be made to see commands where its peer saw
+ * text. */
 #include "smtp/engine_private.h"
 
 #include <string.h>
 
-/* What the extensions add to a MAIL line: SIZE 26 (RFC 1870 3), 8BITMIME 17 (RFC 6152 2), SMTPUTF8 10
- * (RFC 6531 3.1). Nothing is gained by refusing the same length of another command. */
+/* What the extensions add to a MAIL line: SIZE 26 (RFC 1870 3), 8BITMIME 17 (RFC 6152 2), SMTPUTF8
+ * 10 (RFC 6531 3.1). Nothing is gained by refusing the same length of another command. */
 #define FOR_EXTENSIONS (26 + 17 + 10)
 #define LINE_FLOOR 512 /* RFC 5321 4.5.3.1.4 */
 
@@ -30,11 +31,11 @@ static size_t find_end(const struct smtp_engine *g, const char *p, size_t n)
     return 0;
 }
 
-/* An HTTP request line at the very start: a browser was pointed, or lured, at this port; its next lines
- * may be commands that somebody else chose. No SMTP verb begins like these. */
+/* An HTTP request line at the very start: a browser was pointed, or lured, at this port; its next
+ * lines may be commands that somebody else chose. No SMTP verb begins like these. */
 static bool is_http(const struct buf *line, struct span *method)
 {
-    static const char *const methods[] = {"GET ",    "POST ",    "HEAD ",  "PUT ",   "DELETE ",
+    static const char *const methods[] = {"GET ",     "POST ",    "HEAD ",  "PUT ",   "DELETE ",
                                           "CONNECT ", "OPTIONS ", "TRACE ", "PATCH ", "PRI "};
 
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
@@ -54,7 +55,8 @@ static bool is_wrong_protocol(struct smtp_engine *g)
     const char *p = buf_data(&g->line);
     struct span method;
 
-    /* A TLS record: handshake (0x16), version 3.x. No words of ours mean anything to this client. */
+    /* A TLS record: handshake (0x16), version 3.x. No words of ours mean anything to this client.
+     */
     if (g->line.len >= 2 && p[0] == 0x16 && p[1] == 0x03) {
         emit_event(g, SMTP_EVENT_CLIENT_HELLO, (struct span){0}, 0);
         g->state = ENGINE_CLOSED;

@@ -3,9 +3,10 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-/* RFC 5321 4.5.3.1: local part 64, domain 255, path 256 with its brackets. These are sizes that must be
- * accepted at least. Recipients are ours, so for them they are the limit. Senders are not: bounce addresses
- * of large senders (VERP, SRS) have longer local parts, and refusing them would bounce good mail. */
+/* RFC 5321 4.5.3.1: local part 64, domain 255, path 256 with its brackets. These are sizes that
+ * must be accepted at least. Recipients are ours, so for them they are the limit. Senders are not:
+ * bounce addresses of large senders (VERP, SRS) have longer local parts, and refusing them would
+ * bounce good mail. */
 #define LOCAL_MAX 64
 #define DOMAIN_MAX 255
 #define MAILBOX_MAX 254
@@ -215,7 +216,8 @@ static bool is_too_long(const struct mail_path *m, enum mail_path_kind kind)
     return m->local.n > LOCAL_MAX || m->domain.n > DOMAIN_MAX || m->mailbox.n > MAILBOX_MAX;
 }
 
-enum mail_path_fault mail_path_parse(struct mail_path *out, struct span text, enum mail_path_kind kind)
+enum mail_path_fault mail_path_parse(struct mail_path *out, struct span text,
+                                     enum mail_path_kind kind)
 {
     const unsigned char *start = (const unsigned char *)text.p;
     struct cursor c = {start, start + text.n};

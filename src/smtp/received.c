@@ -20,8 +20,8 @@ static void put_name(struct buf *out, struct peer_text t)
     }
 }
 
-/* A mailbox between < and >. Inside a quoted string every printable byte may stand; outside of one a
- * bracket, blank or semicolon would end what it stands in. */
+/* A mailbox between < and >. Inside a quoted string every printable byte may stand; outside of one
+ * a bracket, blank or semicolon would end what it stands in. */
 static void put_mailbox(struct buf *out, struct peer_text t, bool utf8)
 {
     bool quoted = false, escaped = false;
@@ -68,8 +68,8 @@ void received_write(struct buf *out, const struct received_facts *f)
         put_name(out, f->hello);
     else
         buf_printf(out, "unknown");
-    buf_printf(out, " ([%s%s])\n\tby %s with %s", f->client_ipv6 ? "IPv6:" : "", f->client_ip, f->by,
-               with(f));
+    buf_printf(out, " ([%s%s])\n\tby %s with %s", f->client_ipv6 ? "IPv6:" : "", f->client_ip,
+               f->by, with(f));
     if (f->tls)
         buf_printf(out, "\n\t(%s %s)", f->tls_version, f->tls_cipher);
     buf_printf(out, "\n\tid %s", f->id);

@@ -1,5 +1,5 @@
-/* One mail transaction: made by MAIL, gone with the end of the message, RSET, EHLO or the session. One
- * owner (the engine), one free: there is no second place that could forget a field. */
+/* One mail transaction: made by MAIL, gone with the end of the message, RSET, EHLO or the session.
+ * One owner (the engine), one free: there is no second place that could forget a field. */
 #ifndef SMTP_TRANSACTION_H
 #define SMTP_TRANSACTION_H
 
@@ -24,14 +24,15 @@ struct transaction {
     size_t only_rcpt_len;
     uint32_t *ids; /* distinct, in order of acceptance */
     uint32_t id_count, id_cap;
-    uint32_t *seen; /* hash set of ids (id + 1, 0: empty), made when there are many; a power of two */
+    uint32_t
+        *seen; /* hash set of ids (id + 1, 0: empty), made when there are many; a power of two */
     uint32_t seen_cap;
 
     /* the message */
-    bool open;    /* OPEN_MESSAGE was answered yes */
-    bool bdat;    /* came by BDAT: DATA is refused (RFC 3030 2) */
-    bool last;    /* the BDAT in hand is the last */
-    bool ended;   /* CRLF.CRLF, or the last byte of a chunk, was read */
+    bool open;  /* OPEN_MESSAGE was answered yes */
+    bool bdat;  /* came by BDAT: DATA is refused (RFC 3030 2) */
+    bool last;  /* the BDAT in hand is the last */
+    bool ended; /* CRLF.CRLF, or the last byte of a chunk, was read */
     uint64_t chunk_left, chunk_size;
     uint64_t size; /* on the wire, dots unstuffed, CRLF counts two */
     uint64_t line; /* bytes of the content line so far */

@@ -1,5 +1,6 @@
-/* Reads tests/dialogs/ (the format is told in its README) and drives an engine with it. Every action goes into
- * a trace with CHUNKs joined, so that two ways to cut the same bytes can be compared. */
+/* Reads tests/dialogs/ (the format is told in its README) and drives an engine with it. Every
+ * action goes into a trace with CHUNKs joined, so that two ways to cut the same bytes can be
+ * compared. */
 #ifndef TESTS_UNIT_SMTP_DIALOG_H
 #define TESTS_UNIT_SMTP_DIALOG_H
 
@@ -16,7 +17,8 @@
 enum dialog_mode { DIALOG_PLAIN, DIALOG_STARTTLS, DIALOG_IMPLICIT, DIALOG_MODES };
 enum dialog_cut { DIALOG_WHOLE, DIALOG_BYTES, DIALOG_RANDOM, DIALOG_BLAST, DIALOG_CUTS };
 static const char *const dialog_mode_names[] = {"plain", "starttls", "implicit"};
-static const char *const dialog_cut_names[] = {"whole", "byte by byte", "at random", "without waiting"};
+static const char *const dialog_cut_names[] = {"whole", "byte by byte", "at random",
+                                               "without waiting"};
 
 struct dialog_verdict {
     char who[80], enhanced[16], text[200];
@@ -67,18 +69,30 @@ static void dialog_fail(const struct dialog *d, const char *fmt, ...)
 
 static const char *dialog_event_name(enum smtp_event e)
 {
-    static const char *const names[] = {
-        "ehlo", "invalid-ehlo", "mail-accepted", "rcpt-refused", "refused", "start-tls-already",
-        "start-tls-unavailable", "ehlo-without-starttls", "mangled-starttls", "line-too-long",
-        "bare-newline", "message-refused", "http", "client-hello", "talked-early"};
+    static const char *const names[] = {"ehlo",
+                                        "invalid-ehlo",
+                                        "mail-accepted",
+                                        "rcpt-refused",
+                                        "refused",
+                                        "start-tls-already",
+                                        "start-tls-unavailable",
+                                        "ehlo-without-starttls",
+                                        "mangled-starttls",
+                                        "line-too-long",
+                                        "bare-newline",
+                                        "message-refused",
+                                        "http",
+                                        "client-hello",
+                                        "talked-early"};
 
     return names[e];
 }
 
 static const char *dialog_close_name(enum smtp_close c)
 {
-    static const char *const names[] = {"quit",       "errors",   "messages",  "shutdown",
-                                        "tls-failed", "too-late", "protocol", "injection", "verdict"};
+    static const char *const names[] = {"quit",     "errors",     "messages",
+                                        "shutdown", "tls-failed", "too-late",
+                                        "protocol", "injection",  "verdict"};
 
     return names[c];
 }
@@ -87,8 +101,8 @@ static const char *dialog_close_name(enum smtp_close c)
 
 static void dialog_tls_view(const struct dialog *d, struct smtp_tls_view *v)
 {
-    *v = (struct smtp_tls_view){.code = 454, .enhanced = "4.7.0", .text = "TLS not available",
-                                .reason = "no-certificate"};
+    *v = (struct smtp_tls_view){
+        .code = 454, .enhanced = "4.7.0", .text = "TLS not available", .reason = "no-certificate"};
     if (d->in_tls) {
         v->code = 503;
         v->enhanced = "5.5.1";
@@ -183,8 +197,9 @@ static void dialog_answer(struct dialog *d, const struct smtp_action *a)
 
 static void dialog_trace(struct dialog *d, const struct smtp_action *a)
 {
-    static const char *const names[] = {"", "", "reply", "ask-tls", "start-tls", "ask-sender", "ask-rcpt",
-                                        "open", "chunk", "commit", "abort", "event", "close"};
+    static const char *const names[] = {"",           "",         "reply", "ask-tls", "start-tls",
+                                        "ask-sender", "ask-rcpt", "open",  "chunk",   "commit",
+                                        "abort",      "event",    "close"};
 
     if (a->kind == SMTP_CHUNK) {
         if (!d->in_chunk)
@@ -222,8 +237,8 @@ static void dialog_event(struct dialog *d, const struct smtp_action *a)
 
     text_escape(text, sizeof text, a->text);
     ck_assert_uint_lt(d->event_count, 64);
-    snprintf(d->events[d->event_count++], sizeof d->events[0], "%s%s%s", dialog_event_name(a->event),
-             *text ? " " : "", text);
+    snprintf(d->events[d->event_count++], sizeof d->events[0], "%s%s%s",
+             dialog_event_name(a->event), *text ? " " : "", text);
 }
 
 static void dialog_action(struct dialog *d, const struct smtp_action *a)
@@ -283,7 +298,8 @@ static size_t dialog_piece(struct dialog *d)
     return 1 + (d->random >> 16) % ((d->random >> 8 & 7) ? 9 : 2000);
 }
 
-/* The client's bytes go in: a copy of exact size each time, so that reading past it is seen by ASan. */
+/* The client's bytes go in: a copy of exact size each time, so that reading past it is seen by
+ * ASan. */
 static void dialog_flush(struct dialog *d)
 {
     dialog_drain(d);
@@ -417,7 +433,8 @@ static void dialog_expect_message(struct dialog *d)
             buf_append(&want, "\n", 1);
     }
     d->at--;
-    if (want.len != d->accepted.len || memcmp(buf_data(&want), buf_data(&d->accepted), want.len) != 0)
+    if (want.len != d->accepted.len ||
+        memcmp(buf_data(&want), buf_data(&d->accepted), want.len) != 0)
         dialog_fail(d, "the message is \"%.*s\"", (int)d->accepted.len, buf_data(&d->accepted));
     buf_clear(&want);
 }
@@ -661,9 +678,13 @@ static void dialog_forget(struct dialog *d)
 /* Plays the whole file; afterwards d->trace tells what the engine did. */
 static void dialog_run(struct dialog *d, enum dialog_mode mode, enum dialog_cut cut, unsigned seed)
 {
-    static const struct smtp_profile usual = {.hostname = "mx.example.test", .banner = "ESMTP postern",
-                                              .max_message_size = 1000000, .max_recipients = 1000,
-                                              .max_line = 512, .max_hops = 30, .smtputf8 = true};
+    static const struct smtp_profile usual = {.hostname = "mx.example.test",
+                                              .banner = "ESMTP postern",
+                                              .max_message_size = 1000000,
+                                              .max_recipients = 1000,
+                                              .max_line = 512,
+                                              .max_hops = 30,
+                                              .smtputf8 = true};
     dialog_forget(d);
     d->run_mode = mode;
     d->cut = cut;
@@ -683,7 +704,8 @@ static void dialog_run(struct dialog *d, enum dialog_mode mode, enum dialog_cut 
     if (cut == DIALOG_BLAST)
         return;
     if (d->replies.len)
-        dialog_fail(d, "a reply nobody asked for: %.*s", (int)d->replies.len, buf_data(&d->replies));
+        dialog_fail(d, "a reply nobody asked for: %.*s", (int)d->replies.len,
+                    buf_data(&d->replies));
     for (unsigned i = 0; d->closed && i < d->count; i++)
         if (!strncmp(d->lines[i], "@ closed", 8) || !strncmp(d->lines[i], "@ handshake ", 12))
             return;

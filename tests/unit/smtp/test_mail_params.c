@@ -27,10 +27,28 @@ END_TEST
 
 START_TEST(bad_ones)
 {
-    static const char *const bad[] = {
-        "SIZE=1", "x", " SIZE", " SIZE=", " SIZE=x", " SIZE=1 SIZE=2", " SIZE=123456789012345678901",
-        " BODY", " BODY=", " BODY=BINARYMIME", " BODY=7BIT BODY=7BIT", " SMTPUTF8=1",
-        " SMTPUTF8 SMTPUTF8", " =", " =1", " -A", " A_B", " A=\x80", " A=b=c", " \x80", " SIZE=+1", " "};
+    static const char *const bad[] = {"SIZE=1",
+                                      "x",
+                                      " SIZE",
+                                      " SIZE=",
+                                      " SIZE=x",
+                                      " SIZE=1 SIZE=2",
+                                      " SIZE=123456789012345678901",
+                                      " BODY",
+                                      " BODY=",
+                                      " BODY=BINARYMIME",
+                                      " BODY=7BIT BODY=7BIT",
+                                      " SMTPUTF8=1",
+                                      " SMTPUTF8 SMTPUTF8",
+                                      " =",
+                                      " =1",
+                                      " -A",
+                                      " A_B",
+                                      " A=\x80",
+                                      " A=b=c",
+                                      " \x80",
+                                      " SIZE=+1",
+                                      " "};
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         ck_assert_msg(parse(bad[i], true) == MAIL_PARAMS_BAD, "\"%s\"", bad[i]);
