@@ -94,14 +94,14 @@ enum smtp_event {
     SMTP_EVENT_MAIL_ACCEPTED,      /* .text: the reverse-path */
     SMTP_EVENT_RCPT_REFUSED,       /* .text: the path; .code */
     SMTP_EVENT_REFUSED,            /* a command was answered 4xx/5xx by the engine: .text verb, .code */
-    SMTP_EVENT_START_TLS_ALREADY,
-    SMTP_EVENT_START_TLS_UNAVAILABLE,
-    SMTP_EVENT_EHLO_WITHOUT_STARTTLS, /* EHLO in clear answered without STARTTLS; .reason in tls view */
+    SMTP_EVENT_START_TLS_ALREADY,     /* these three: .text is the tls view's reason */
+    SMTP_EVENT_START_TLS_UNAVAILABLE, /* .code */
+    SMTP_EVENT_EHLO_WITHOUT_STARTTLS, /* EHLO in clear was answered without STARTTLS */
     SMTP_EVENT_MANGLED_STARTTLS,   /* "XXXXXXXX" in place of STARTTLS: a middlebox */
     SMTP_EVENT_LINE_TOO_LONG,
     SMTP_EVENT_BARE_NEWLINE,       /* in a command or a body; .text says which */
-    SMTP_EVENT_MESSAGE_REFUSED,    /* content refused by the engine: .code, .text (size, hops, newline) */
-    SMTP_EVENT_HTTP,               /* an HTTP request line: the session is closed */
+    SMTP_EVENT_MESSAGE_REFUSED,    /* content refused by the engine: .code, .text (size hops newline nul line) */
+    SMTP_EVENT_HTTP,               /* an HTTP request line, .text its method: the session is closed */
     SMTP_EVENT_CLIENT_HELLO,       /* a TLS record on a plain port: the session is closed */
     SMTP_EVENT_TALKED_EARLY,       /* smtp_engine_talked_early() was called */
 };

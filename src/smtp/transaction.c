@@ -31,9 +31,9 @@ void transaction_free(struct transaction **t)
 /* Puts id into the table; false when it was there. */
 static bool seen_put(struct transaction *t, uint32_t id)
 {
-    uint32_t mask = t->seen_cap - 1;
+    uint32_t mask = t->seen_cap - 1, hash = id * 2654435761u;
 
-    for (uint32_t i = id * 2654435761u & mask;; i = (i + 1) & mask) {
+    for (uint32_t i = (hash ^ hash >> 16) & mask;; i = (i + 1) & mask) {
         if (t->seen[i] == id + 1)
             return false;
         if (t->seen[i] == 0) {
