@@ -12,7 +12,13 @@
 
 /* The last good bytes, unparsed, each in a sealed memfd named by what it is. Owned by the supervisor, handed to
  * every leader as descriptors. */
-enum snapshot_kind { SNAPSHOT_CONF, SNAPSHOT_FILE /* mailbox list ... */, SNAPSHOT_CHAIN, SNAPSHOT_KEY };
+enum snapshot_kind {
+    SNAPSHOT_CONF,
+    SNAPSHOT_FILE, /* mailbox list ... */
+    SNAPSHOT_CHAIN,
+    SNAPSHOT_KEY,
+    SNAPSHOT_REJECTED, /* what the disk held in place of a pair that serves: so that it is reported once */
+};
 struct snapshot_item {
     enum snapshot_kind kind;
     char name[256]; /* file name (CONF, FILE) or certificate title (CHAIN, KEY) */

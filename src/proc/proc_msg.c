@@ -33,7 +33,7 @@ bool proc_msg_snapshot(const struct chan_msg *m, struct snapshot_item *out, int 
 {
     struct proc_snapshot s;
 
-    if (!proc_msg_get(m, &s, sizeof s) || fd < 0 || s.kind > SNAPSHOT_KEY)
+    if (!proc_msg_get(m, &s, sizeof s) || fd < 0 || s.kind > SNAPSHOT_REJECTED)
         return false;
     proc_text_end(s.name);
     memset(out, 0, sizeof *out);
