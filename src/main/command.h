@@ -1,0 +1,47 @@
+/* One command, one file: cmd_<name>.c. Exit codes: 0 fine, 1 warnings, 2 failure, 3 unreachable, 64 usage. */
+#ifndef MAIN_COMMAND_H
+#define MAIN_COMMAND_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+
+enum { EXIT_FINE = 0, EXIT_WARN = 1, EXIT_FAILED = 2, EXIT_UNREACHABLE = 3, EXIT_USAGE_ = 64 };
+
+struct command_line { /* what options said; the rest are words */
+    const char *conf_file;  /* -c */
+    const char *state_dir;  /* --state-dir */
+    const char *ports_file; /* --ports-file (run) */
+    const char *dir, *domain; /* --dir, --domain (init) */
+    unsigned port_base;     /* --port-base (init) */
+    bool json, force, show, verbose, markdown, man;
+    const char **words;
+    unsigned word_count;
+};
+
+struct command {
+    const char *name;
+    const char *arguments;
+    const char *options; /* letters of what it takes: c s p d D b j f w v m */
+    unsigned least, most; /* words */
+    const char *help;
+    int (*run)(const struct command_line *l);
+};
+
+/* Asks the running daemon; prints why it cannot be asked. *exit_code is set when it returns NULL. */
+json_t *command_ask(const struct command_line *l, const char *command, int timeout_ms, int *exit_code);
+void command_print_json(const json_t *o);
+
+int cmd_run(const struct command_line *l);
+int cmd_check(const struct command_line *l);
+int cmd_why(const struct command_line *l);
+int cmd_status(const struct command_line *l);
+int cmd_reload(const struct command_line *l);
+int cmd_drain(const struct command_line *l);
+int cmd_init(const struct command_line *l);
+int cmd_explain(const struct command_line *l);
+int cmd_version(const struct command_line *l);
+int cmd_reference(const struct command_line *l);
+
+#endif
