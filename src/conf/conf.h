@@ -101,6 +101,7 @@ struct conf {
     const char *user, *worker_user; /* NULL: the current user */
     const char *group;
     unsigned workers;      /* resolved: never 0 */
+    bool lab;              /* floors of RFC 5321 may be undercut: tests only */
     struct conf_limits limits;
     bool normalize_newlines;
     struct net *trusted_networks; /* exempt from counting limits; loopback always is */
