@@ -1,0 +1,25 @@
+#include "sink/names.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void names_host(char *dst, size_t cap, const char *host)
+{
+    size_t o = 0;
+
+    for (; *host && o + 5 < cap; host++) {
+        if (*host == '/' || *host == ':') {
+            memcpy(dst + o, *host == '/' ? "\\057" : "\\072", 4);
+            o += 4;
+        } else {
+            dst[o++] = *host;
+        }
+    }
+    dst[o] = '\0';
+}
+
+void names_make(char dst[NAME_MOST], int64_t real_us, int pid, uint64_t n, const char *host, uint64_t size)
+{
+    snprintf(dst, NAME_MOST, "%lld.M%lldP%dQ%llu.%.150s,S=%llu", (long long)(real_us / 1000000),
+             (long long)(real_us % 1000000), pid, (unsigned long long)n, host, (unsigned long long)size);
+}
