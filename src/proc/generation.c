@@ -1,6 +1,5 @@
 #include "proc/generation.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,9 @@
 #include "proc/memfd.h"
 #include "proc/watch.h"
 
-#define NOT_FINISHED_US (5 * INT64_C(1000000)) /* chain and key are written one after the other */
+#define SECOND INT64_C(1000000)
+#define NOT_FINISHED (5 * SECOND) /* chain and key are written one after the other */
+#define FRESH (SECOND)            /* file systems count time in ticks: two writes may share one */
 
 struct builder {
     struct generation *g;
@@ -23,10 +24,12 @@ struct builder {
     int64_t now_us;
 };
 
+/* ---- the snapshot: what there is of the generation before, what is kept of this one */
+
 static const struct snapshot_item *find(const struct snapshot *s, enum snapshot_kind kind, const char *name)
 {
     for (unsigned i = 0; s && i < s->count; i++)
-        if (s->items[i].kind == kind && strncmp(s->items[i].name, name, sizeof s->items[i].name - 1) == 0)
+        if (s->items[i].kind == kind && strcmp(s->items[i].name, name) == 0)
             return &s->items[i];
     return NULL;
 }
@@ -37,9 +40,10 @@ static void keep(struct builder *b, enum snapshot_kind kind, const char *name, c
     struct snapshot_item item = {.kind = kind};
     struct err e;
 
-    if (!p || find(s, kind, name))
+    /* a name that does not fit is left out: a cut one might be found under another's name */
+    if (!p || strlen(name) >= sizeof item.name || find(s, kind, name))
         return;
-    snprintf(item.name, sizeof item.name, "%s", name);
+    memcpy(item.name, name, strlen(name) + 1);
     item.fd = memfd_make("postern", p, n, &e);
     if (item.fd < 0) {
         conf_problem_add(b->p, false, b->file, 0, NULL, NULL, "%s", e.text);
@@ -49,22 +53,22 @@ static void keep(struct builder *b, enum snapshot_kind kind, const char *name, c
     s->items[s->count++] = item;
 }
 
-/* ---- what the configuration is made of */
-
 static int from_snapshot(const struct builder *b, enum snapshot_kind kind, const char *name, char **text,
                          size_t *len, struct err *e)
 {
     const struct snapshot_item *item = find(b->last, kind, name);
 
-    return item ? memfd_read(item->fd, text, len, e) : err_set(e, "%s is not in the snapshot", name);
+    return item ? memfd_read(item->fd, text, len, e) : err_set(e, "%s: there is no last good one", name);
 }
+
+/* ---- what the configuration is made of */
 
 /* conf_load() reads mailbox lists through this. A list that cannot be read is replaced by the last good one: mail for
  * people who were there a minute ago is not refused because a file is being edited. */
 static int read_list(void *arg, const char *path, char **text, size_t *len, struct err *e)
 {
     struct builder *b = arg;
-    struct err why, none;
+    struct err none;
     int rc;
 
     if (b->mode != GENERATION_FULL) {
@@ -72,9 +76,8 @@ static int read_list(void *arg, const char *path, char **text, size_t *len, stru
     } else {
         rc = conf_read_disk(NULL, path, text, len, e);
         if (rc < 0 && from_snapshot(b, SNAPSHOT_FILE, path, text, len, &none) == 0) {
-            why = *e;
             conf_problem_add(b->p, true, path, 0, NULL, "mend the file and reload",
-                             "%s; the list read before it goes on being used", why.text);
+                             "%s; the list read before it goes on being used", e->text);
             rc = 0;
         }
     }
@@ -86,42 +89,52 @@ static int read_list(void *arg, const char *path, char **text, size_t *len, stru
 static int load_conf(struct builder *b)
 {
     struct conf_reader reader = {.read = read_list, .arg = b};
-    char *text;
-    size_t len;
+    char *text = NULL;
+    size_t len = 0;
     struct err e;
     int rc;
 
     rc = b->mode == GENERATION_FULL ? conf_read_disk(NULL, b->file, &text, &len, &e)
-                                    : from_snapshot(b, SNAPSHOT_CONF, b->file, &text, &len, &e);
+                                    : from_snapshot(b, SNAPSHOT_CONF, "", &text, &len, &e);
     if (rc < 0) {
-        conf_problem_add(b->p, false, b->file, 0, NULL, "name the file with -c, or make one with: postern init", "%s",
-                         e.text);
+        conf_problem_add(b->p, false, b->file, 0, NULL,
+                         "name the file with -c FILE, or make one to try with: postern init --dir DIR", "%s", e.text);
         return -1;
     }
     if (strlen(text) != len) {
-        conf_problem_add(b->p, false, b->file, 0, NULL, "it must be text", "the file has a NUL byte at offset %zu",
+        conf_problem_add(b->p, false, b->file, 0, NULL, "it must be text", "there is a NUL byte at offset %zu",
                          strlen(text));
         rc = -1;
     } else {
         rc = conf_load(&b->g->conf, b->file, text, &reader, b->p);
     }
-    keep(b, SNAPSHOT_CONF, b->file, text, len);
+    keep(b, SNAPSHOT_CONF, "", text, len);
     free(text);
     return rc;
 }
 
 /* ---- certificates */
 
+static void look_at(struct builder *b, int64_t when_us)
+{
+    if (!b->g->not_finished_us || when_us < b->g->not_finished_us)
+        b->g->not_finished_us = when_us;
+}
+
+/* Before the file is read, so that a change in between is seen later. stat(2) follows links anew each time: one that is
+ * swapped anywhere on the way, in a parent directory too, leads to another inode. */
 static void watch(struct builder *b, const char *path)
 {
     struct watched_file w = {0};
 
-    if (strlen(path) >= sizeof w.path)
+    if (strlen(path) >= sizeof w.path) {
+        conf_problem_add(b->p, true, b->file, 0, NULL, "use a shorter path, or reload after a renewal",
+                         "%.60s...: the path is longer than %zu bytes, changes will not be noticed", path, sizeof w.path - 1);
         return;
+    }
     for (unsigned i = 0; i < b->g->watched_count; i++)
         if (strcmp(b->g->watched[i].path, path) == 0)
             return;
-    /* stat(2) follows links anew each time: one swapped anywhere on the way is seen as another inode */
     memcpy(w.path, path, strlen(path) + 1);
     watch_stat(&w);
     b->g->watched = mem_grow(b->g->watched, sizeof w * (b->g->watched_count + 1));
@@ -139,80 +152,146 @@ static void last_good(const struct builder *b, const char *title, struct cert_by
         cert_bytes_free(out);
 }
 
-static bool same(const struct cert_bytes *a, const struct cert_bytes *b)
+static bool same_bytes(const struct cert_bytes *a, const struct cert_bytes *b)
 {
     return a->chain && b->chain && a->key && b->key && a->chain_len == b->chain_len &&
            a->key_len == b->key_len && memcmp(a->chain, b->chain, a->chain_len) == 0 &&
            memcmp(a->key, b->key, a->key_len) == 0;
 }
 
-/* A mismatch of files that were just written is a renewal in its middle: not judged yet, looked at again. */
-static bool is_unfinished(const struct builder *b, const struct cert_slot *s, const struct cert_source *src)
+/* What on disk cannot be used: in place of the last good pair, or with nothing to put in its place. */
+static const struct cert *faulty(const struct cert_slot *s)
 {
-    const struct cert *bad = s->rejected ? s->rejected : s->serving;
-
-    return b->mode != GENERATION_SNAPSHOT && cert_facts(bad)->fault == TLS_KEY_MISMATCH &&
-           b->now_us - src->youngest_us < NOT_FINISHED_US;
+    if (s->rejected)
+        return s->rejected;
+    return cert_facts(s->serving)->fault == TLS_OK ? NULL : s->serving;
 }
 
-/* The rejected pair as bytes, to be compared with those of the generation before. */
-static void note_rejected(struct builder *b, const struct cert_slot *s, const char *title)
+/* Files of a mismatch that were written a moment ago are a renewal in its middle: not judged yet, looked at again. A
+ * time stamp in the future never comes of age, so it is no excuse. */
+static bool is_unfinished(const struct builder *b, const struct cert_slot *s, const struct cert_source *src)
 {
-    const struct snapshot_item *before = find(b->last, SNAPSHOT_REJECTED, title);
-    struct buf now = {0};
-    char *text = NULL;
+    int64_t age = b->now_us - src->youngest_us;
+    const struct cert *bad = faulty(s);
+
+    return b->mode != GENERATION_SNAPSHOT && bad && cert_facts(bad)->fault == TLS_KEY_MISMATCH && age >= 0 &&
+           age < NOT_FINISHED;
+}
+
+/* The fault as text, without its date. */
+static void describe(const struct cert *bad, struct buf *out)
+{
+    const struct cert_bytes *raw = cert_raw(bad);
+
+    buf_printf(out, "%s\n%s\n", tls_reason_name(cert_facts(bad)->fault), cert_facts(bad)->details);
+    if (raw->chain)
+        buf_append(out, raw->chain, raw->chain_len);
+    buf_append(out, "\n", 1);
+    if (raw->key)
+        buf_append(out, raw->key, raw->key_len);
+}
+
+/* Is the fault the one that the generation before had? Then it keeps its date. Kept for the next generation. */
+static bool same_fault(struct builder *b, struct cert_slot *s, const char *title)
+{
+    int64_t since = s->rejected ? s->rejected_since : b->now_us / SECOND;
+    struct buf now = {0}, note = {0};
+    const struct cert *bad = faulty(s);
+    char *before = NULL, *body = NULL;
     size_t len = 0;
+    struct err e;
+    bool same;
 
-    if (s->rejected) {
-        const struct cert_bytes *raw = cert_raw(s->rejected);
-
-        buf_printf(&now, "%s\n%s\n", tls_reason_name(cert_facts(s->rejected)->fault), cert_facts(s->rejected)->details);
-        buf_append(&now, raw->chain, raw->chain ? raw->chain_len : 0);
-        buf_append(&now, raw->key, raw->key ? raw->key_len : 0);
-        keep(b, SNAPSHOT_REJECTED, title, buf_data(&now), now.len);
+    if (from_snapshot(b, SNAPSHOT_REJECTED, title, &before, &len, &e) == 0)
+        body = memchr(before, '\n', len);
+    if (bad)
+        describe(bad, &now);
+    same = !body == !bad;
+    if (body && bad) {
+        body++;
+        len -= (size_t)(body - before);
+        same = len == now.len && memcmp(body, buf_data(&now), len) == 0;
+        if (same)
+            since = strtoll(before, NULL, 10);
     }
-    if (before && memfd_read(before->fd, &text, &len, &(struct err){""}) < 0)
-        before = NULL;
-    if (!before != !s->rejected || (before && (len != now.len || memcmp(text, buf_data(&now), len) != 0)))
-        b->g->equal_to_last = false;
-    free(text);
+    if (bad) {
+        s->rejected_since = since;
+        buf_printf(&note, "%lld\n", (long long)since);
+        buf_append(&note, buf_data(&now), now.len);
+        keep(b, SNAPSHOT_REJECTED, title, buf_data(&note), note.len);
+    }
+    free(before);
     buf_clear(&now);
+    buf_clear(&note);
+    return same;
+}
+
+/* A pair that was refused for its dates may be right later, and the one that serves wrong: nothing changes on disk then. */
+static void look_at_dates(struct builder *b, const struct cert_slot *s)
+{
+    const struct tls_cert_facts *disk;
+    int64_t now = b->now_us / SECOND;
+
+    if (!s->rejected)
+        return;
+    disk = cert_facts(s->rejected);
+    if (disk->fault == TLS_OK && disk->not_before > now)
+        look_at(b, disk->not_before * SECOND);
+    if (disk->fault == TLS_OK && cert_facts(s->serving)->not_after > now)
+        look_at(b, (cert_facts(s->serving)->not_after + 1) * SECOND);
+}
+
+static void choose(struct builder *b, unsigned i, struct cert_source *disk, struct cert_bytes *good)
+{
+    const struct conf_certificate *c = &b->g->conf->certificates[i];
+    struct cert_slot *s = &b->g->slots[i];
+    const char *hostname = b->g->conf->hostname;
+
+    if (b->mode == GENERATION_SNAPSHOT && good->chain) {
+        struct cert_source alone = {.bytes = *good};
+
+        cert_slot_choose(s, c, &alone, NULL, hostname, b->now_us / SECOND);
+        s->from_snapshot = true;
+        look_at(b, b->now_us); /* the disk may hold something else: looked at as soon as this one serves */
+        return;
+    }
+    cert_source_read(disk, c);
+    cert_slot_choose(s, c, disk, good->chain ? good : NULL, hostname, b->now_us / SECOND);
+    if (is_unfinished(b, s, disk)) {
+        b->g->unfinished = true;
+        look_at(b, disk->youngest_us + NOT_FINISHED);
+        cert_free(&s->rejected);
+        return;
+    }
+    if (disk->youngest_us > b->now_us - FRESH && disk->youngest_us <= b->now_us)
+        look_at(b, b->now_us + FRESH);
+    look_at_dates(b, s);
 }
 
 static void load_cert(struct builder *b, unsigned i)
 {
     struct generation *g = b->g;
     const struct conf_certificate *c = &g->conf->certificates[i];
-    struct cert_slot *slot = &g->slots[i];
     struct cert_source disk = {0};
+    const struct cert_bytes *raw;
     struct cert_bytes good;
-    const struct cert_bytes *serving;
+    bool was_unfinished = g->unfinished, same;
 
+    g->unfinished = false;
     last_good(b, c->title, &good);
     watch(b, c->chain_file);
     watch(b, c->key_file);
-    if (b->mode == GENERATION_SNAPSHOT && good.chain) {
-        disk.bytes = good;
-        cert_slot_choose(slot, c, &disk, NULL, g->conf->hostname, b->now_us / 1000000);
-        slot->from_snapshot = true;
-        good = (struct cert_bytes){0};
-        g->not_finished_us = b->now_us; /* the disk may hold something else: look as soon as this one serves */
-    } else {
-        cert_source_read(&disk, c);
-        cert_slot_choose(slot, c, &disk, good.chain ? &good : NULL, g->conf->hostname, b->now_us / 1000000);
-    }
-    if (is_unfinished(b, slot, &disk)) {
-        g->not_finished_us = disk.youngest_us + NOT_FINISHED_US;
-        if (slot->rejected)
-            cert_free(&slot->rejected);
-    }
-    serving = cert_raw(slot->serving);
-    note_rejected(b, slot, c->title);
-    if (!same(serving, &good))
+    choose(b, i, &disk, &good);
+    raw = cert_raw(g->slots[i].serving);
+    same = cert_facts(g->slots[i].serving)->fault == TLS_OK ? same_bytes(raw, &good) : !good.chain;
+    g->known[i] = same_fault(b, &g->slots[i], c->title) && same;
+    /* in the middle of a renewal nothing is new yet: whoever serves goes on, with what it says about itself */
+    if (!g->known[i] && !g->unfinished)
         g->equal_to_last = false;
-    if (cert_facts(slot->serving)->fault == TLS_OK) {
-        keep(b, SNAPSHOT_CHAIN, c->title, serving->chain, serving->chain_len);
-        keep(b, SNAPSHOT_KEY, c->title, serving->key, serving->key_len);
+    g->unfinished = g->unfinished || was_unfinished;
+    if (cert_facts(g->slots[i].serving)->fault == TLS_OK) {
+        keep(b, SNAPSHOT_CHAIN, c->title, raw->chain, raw->chain_len);
+        keep(b, SNAPSHOT_KEY, c->title, raw->key, raw->key_len);
     }
     cert_source_free(&disk);
     cert_bytes_free(&good);
@@ -244,13 +323,15 @@ int generation_build(struct generation **out, enum generation_mode mode, const c
         .g = g, .mode = mode, .file = file, .last = last, .p = p, .now_us = clock_now().real_us,
     };
 
-    g->loaded_at = b.now_us / 1000000;
+    g->mode = mode;
+    g->loaded_at = b.now_us / SECOND;
     if (load_conf(&b) < 0) {
         generation_free(&g);
         return -1;
     }
     g->equal_to_last = true;
     g->slots = mem_alloc(sizeof *g->slots * (g->conf->certificate_count + 1));
+    g->known = mem_alloc(sizeof *g->known * (g->conf->certificate_count + 1));
     for (unsigned i = 0; i < g->conf->certificate_count; i++)
         load_cert(&b, i);
     if (load_listeners(&b) < 0 || p->errors) {
@@ -275,6 +356,7 @@ void generation_free(struct generation **gp)
         close(g->snapshot.items[i].fd);
     free(g->snapshot.items);
     free(g->slots);
+    free(g->known);
     free(g->tls);
     free(g->watched);
     conf_free(&g->conf);

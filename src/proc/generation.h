@@ -17,11 +17,11 @@ enum snapshot_kind {
     SNAPSHOT_FILE, /* mailbox list ... */
     SNAPSHOT_CHAIN,
     SNAPSHOT_KEY,
-    SNAPSHOT_REJECTED, /* what the disk held in place of a pair that serves: so that it is reported once */
+    SNAPSHOT_REJECTED, /* what the disk held that cannot be used, and since when: so that it is reported once */
 };
 struct snapshot_item {
     enum snapshot_kind kind;
-    char name[256]; /* file name (CONF, FILE) or certificate title (CHAIN, KEY) */
+    char name[256]; /* "" (CONF), file name (FILE), certificate title (the others) */
     int fd;         /* sealed memfd */
 };
 struct snapshot {
@@ -44,14 +44,19 @@ struct watched_file {
 };
 
 struct generation {
+    enum generation_mode mode;
     struct conf *conf;
     struct cert_slot *slots;   /* one per conf->certificates */
+    bool *known;               /* the same: serves what it served before, and any fault was reported before */
     struct tls_listener **tls; /* one per conf->listeners; NULL for tls = off */
     struct snapshot snapshot;  /* of this generation: conf text, lists, serving chains and keys */
     struct watched_file *watched;
     unsigned watched_count;
-    int64_t not_finished_us;   /* a chain and key mismatch younger than 5 s: look again at this realtime; else 0 */
-    bool equal_to_last;        /* GENERATION_CERTS: every byte equals what the snapshot holds; nothing to do */
+    int64_t not_finished_us;   /* look at the files again at this realtime though nothing changes; else 0. A mismatch of
+                                * chain and key younger than 5 s; files so fresh that another write in the same tick of the
+                                * clock would not be seen; a date after which another pair should serve */
+    bool unfinished;           /* there is such a mismatch */
+    bool equal_to_last;        /* GENERATION_CERTS: what serves and what is reported stay the same; nothing to do */
     int64_t loaded_at;         /* seconds */
 };
 
