@@ -316,7 +316,7 @@ static inline void client_reply(struct client_plan *p, struct client *c, const c
         client_end(p, c, last);
         return;
     }
-    if (c->state != CLIENT_BANNER)
+    if (c->state != CLIENT_BANNER && c->state != CLIENT_ACK)
         samples_add(&p->reply, client_now() - c->asked_us);
     switch (c->state) {
     case CLIENT_BANNER:

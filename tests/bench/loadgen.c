@@ -349,7 +349,7 @@ static void report_text(struct run *r, double seconds, double cpu, bool finished
            (unsigned long long)done, seconds, seconds > 0 ? (double)done / seconds : 0,
            finished ? "" : "  NOT FINISHED in the time given");
     samples_print(stdout, "ack of the final dot", &p->ack);
-    samples_print(stdout, "reply", &p->reply);
+    samples_print(stdout, "reply to a command", &p->reply);
     samples_print(stdout, "connect to banner", &p->banner);
     samples_print(stdout, "handshake", &p->shake);
     if (r->o->hold)
