@@ -1,0 +1,210 @@
+#include "session/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/chan.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "session/session.h"
+
+#define SECOND INT64_C(1000000)
+#define LEADERLESS_US (3 * SECOND / 2) /* without a leader: what is running may finish that long */
+
+static const struct tls_listener_facts tls_is_off = {.mode = TLS_MODE_OFF};
+
+static void accepted(void *arg, int fd, const struct addr *peer)
+{
+    session_start(arg, fd, peer);
+}
+
+static void stop_accepting(struct server *v)
+{
+    for (unsigned i = 0; i < v->setup->socket_count; i++)
+        listener_stop(v->accepts[i].listener);
+    v->accepting = false;
+}
+
+static void shut_down(struct server *v, bool even_in_transaction)
+{
+    struct session *s, *next;
+
+    for (s = v->first; s; s = next) {
+        next = s->next;
+        if (s->wait == SESSION_HANDSHAKE || s->wait == SESSION_GREET) {
+            session_end(s, "shutting down");
+            continue;
+        }
+        smtp_engine_shutdown(s->engine, even_in_transaction);
+        if (s->wait == SESSION_READ)
+            session_pump(s);
+    }
+}
+
+void server_check_drained(struct server *v)
+{
+    if (!v->draining || v->sessions || v->reported)
+        return;
+    if (!v->leaderless)
+        (void)chan_send(v->setup->leader_fd, SERVER_DRAINED, NULL, 0, NULL, 0, NULL);
+    v->reported = true;
+    loop_stop(v->loop);
+}
+
+static void obey(struct server *v, enum server_order order)
+{
+    switch (order) {
+    case SERVER_ACCEPT:
+        v->accepting = true;
+        for (unsigned i = 0; i < v->setup->socket_count; i++)
+            listener_start(v->accepts[i].listener);
+        break;
+    case SERVER_DRAIN:
+        stop_accepting(v);
+        v->draining = true;
+        break;
+    case SERVER_SHUTDOWN:
+        stop_accepting(v);
+        v->draining = true;
+        v->force_us = loop_now_us(v->loop) + v->conf->limits.shutdown_data_time * SECOND + SECOND / 10;
+        shut_down(v, true);
+        break;
+    case SERVER_CLOSE_OLD:
+        shut_down(v, false);
+        break;
+    }
+}
+
+/* The leader died: nobody would re-fork us, and the next generation is on its way. */
+static void leader_lost(struct server *v)
+{
+    v->leaderless = true;
+    watch_want(v->leader_watch, 0);
+    stop_accepting(v);
+    v->draining = true;
+    v->force_us = loop_now_us(v->loop) + LEADERLESS_US;
+    shut_down(v, true);
+}
+
+static void on_leader(void *arg, unsigned what)
+{
+    struct server *v = arg;
+    char room[64];
+    struct chan_msg m;
+    int r;
+
+    (void)what;
+    while ((r = chan_recv(v->setup->leader_fd, room, sizeof room, &m, NULL)) == 1) {
+        chan_msg_close(&m);
+        obey(v, (enum server_order)m.type);
+    }
+    if (r < 0 && !v->leaderless)
+        leader_lost(v);
+}
+
+static void on_store(void *arg, unsigned what)
+{
+    struct server *v = arg;
+
+    if (what & LOOP_READ && store_client_readable(v->sink) < 0)
+        v->store_gone = true; /* the leader sees its death, too; until then MAIL is answered 451 */
+}
+
+static void turn_end(void *arg)
+{
+    struct server *v = arg;
+
+    store_client_flush(v->sink);
+    if (v->store_gone)
+        watch_want(v->store_watch, 0);
+    else
+        watch_want(v->store_watch, LOOP_READ | (store_client_wants_write(v->sink) ? LOOP_WRITE : 0));
+    session_free_dead(v);
+    server_check_drained(v);
+}
+
+static void on_tick(void *arg)
+{
+    struct server *v = arg;
+
+    session_tick(v);
+    for (unsigned i = 0; v->accepting && i < v->setup->socket_count; i++)
+        listener_tick(v->accepts[i].listener);
+}
+
+static void fill_profile(struct smtp_profile *p, const struct conf *c, const struct conf_listener *l)
+{
+    const struct conf_limits *k = &c->limits;
+
+    *p = (struct smtp_profile){
+        .hostname = l->hostname, .banner = "ESMTP postern", .max_message_size = k->max_message_size,
+        .max_recipients = k->max_recipients, .max_messages = k->max_messages, .max_errors = k->max_errors,
+        .max_line = k->max_line, .max_hops = k->max_hops, .max_body_line = k->max_body_line, .smtputf8 = true,
+        .normalize_newlines = c->normalize_newlines,
+    };
+}
+
+static void prepare_listeners(struct server *v)
+{
+    const struct server_setup *s = v->setup;
+
+    v->listeners = mem_alloc(sizeof *v->listeners * (v->conf->listener_count + 1));
+    for (unsigned i = 0; i < v->conf->listener_count; i++) {
+        struct listener_state *l = &v->listeners[i];
+
+        l->conf = &v->conf->listeners[i];
+        l->tls = s->tls[i];
+        l->facts = l->tls ? tls_listener_facts(l->tls) : &tls_is_off;
+        fill_profile(&l->profile, v->conf, l->conf);
+        l->diagnostic = l->profile;
+        l->diagnostic.help_shows_reason = true;
+    }
+    v->accepts = mem_alloc(sizeof *v->accepts * (s->socket_count + 1));
+    for (unsigned i = 0; i < s->socket_count; i++) {
+        v->accepts[i].server = v;
+        v->accepts[i].socket = &s->sockets[i];
+        v->accepts[i].listener = listener_new(v->loop, s->sockets[i].fd, accepted, &v->accepts[i]);
+    }
+}
+
+static void free_all(struct server *v)
+{
+    while (v->first)
+        session_end(v->first, "shutting down");
+    session_free_dead(v);
+    store_client_free(&v->sink);
+    watch_free(&v->store_watch);
+    watch_free(&v->leader_watch);
+    for (unsigned i = 0; i < v->setup->socket_count; i++)
+        listener_free(&v->accepts[i].listener);
+    free(v->accepts);
+    free(v->listeners);
+    loop_free(&v->loop);
+    free(v);
+}
+
+int server_run(const struct server_setup *setup)
+{
+    static const struct sink_events events = {session_opened, session_committed};
+    struct server *v = mem_alloc(sizeof *v);
+    struct err e;
+
+    v->setup = setup;
+    v->conf = setup->conf;
+    if (loop_new(&v->loop, &e) < 0) {
+        log_event(LOG_LEVEL_ERROR, "process.start-failed", "%s", e.text);
+        free(v);
+        return 70;
+    }
+    v->sink = store_client_new(setup->store_fd, v->conf, &events);
+    prepare_listeners(v);
+    v->store_watch = watch_new(v->loop, setup->store_fd, on_store, v);
+    v->leader_watch = watch_new(v->loop, setup->leader_fd, on_leader, v);
+    watch_want(v->store_watch, LOOP_READ);
+    watch_want(v->leader_watch, LOOP_READ);
+    loop_ticker(v->loop, SECOND, on_tick, v);
+    (void)chan_send_wait(setup->leader_fd, 1000, SERVER_READY, NULL, 0, NULL, 0, NULL);
+    loop_run(v->loop, turn_end, v);
+    free_all(v);
+    return 0;
+}

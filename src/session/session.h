@@ -1,0 +1,143 @@
+/* One SMTP session: the only place where protocol, transport, policy and storage meet. Private to src/session.
+ *
+ * A session is never freed while anything of its own is on the stack: session_end() marks it, the end of the loop's
+ * turn frees it. */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include "net/listener.h"
+#include "net/stream.h"
+#include "policy/tls_offer.h"
+#include "session/server.h"
+#include "sink/store_client.h"
+#include "smtp/engine.h"
+
+struct session;
+
+struct throttle { /* a log line that many clients cause: once a minute, with a count */
+    int64_t last_us;
+    unsigned held;
+};
+
+struct left_entry { /* clients of one network that left without TLS */
+    struct addr_key key;
+    unsigned count;
+    int64_t since_us;
+};
+#define LEFT_TABLE 256
+#define LEFT_WARN_AFTER 5
+
+struct listener_state {
+    const struct conf_listener *conf;
+    const struct tls_listener_facts *facts; /* of an "off" listener, too */
+    struct tls_listener *tls;
+    struct smtp_profile profile, diagnostic; /* the second for diagnostic networks */
+    struct throttle not_configured[TLS_REASON_COUNT];
+};
+
+struct accept_state { /* one listening socket */
+    struct server *server;
+    struct listener *listener;
+    const struct server_socket *socket;
+};
+
+struct server {
+    const struct server_setup *setup;
+    const struct conf *conf;
+    struct loop *loop;
+    struct listener_state *listeners;
+    struct accept_state *accepts;
+    struct sink *sink;
+    struct watch *store_watch, *leader_watch;
+    struct session *first; /* all sessions */
+    struct session *dead;  /* to be freed at the end of the turn */
+    unsigned sessions;
+    uint64_t next_id;
+    bool accepting, draining, store_gone, reported, leaderless;
+    int64_t force_us; /* when shutting down: sessions are cut off then; 0: no */
+    struct left_entry left[LEFT_TABLE];
+};
+
+enum session_wait {
+    SESSION_GREET,     /* the banner is delayed */
+    SESSION_READ,      /* for the client */
+    SESSION_OPENING,   /* for a file from the store */
+    SESSION_COMMITTING,
+    SESSION_STARTTLS,  /* the 220 is on its way */
+    SESSION_HANDSHAKE,
+    SESSION_CLOSING,   /* the last reply is on its way */
+    SESSION_LINGER,    /* it is out; the peer has two seconds to read it */
+    SESSION_DEAD,
+};
+
+struct session {
+    struct session *prev, *next;
+    struct server *server;
+    struct listener_state *listener;
+    const struct server_socket *socket;
+    struct stream stream;
+    struct smtp_engine *engine;
+    struct tls_conn *tls_next; /* held from before the 220 until the handshake */
+    struct sink_message *message;
+    struct addr peer;
+    struct addr_key address_key, network_key;
+    uint64_t id;
+    enum session_wait wait;
+    uint8_t reason;      /* enum tls_reason as offered at the last EHLO */
+    bool offered, asked; /* ... and whether it was; a TLS view was asked for */
+    bool counted, exempt, mail_seen, in_tls, pumping, withheld;
+    char message_id[40];
+    int64_t started_us, deadline_us, activity_us;
+    int64_t rate_from_us; /* a line or a message began; 0: nothing is owed */
+    uint64_t rate_bytes;
+    uint64_t messages, bytes;
+    uint32_t rcpts;
+    const char *ended;   /* how, for the log */
+};
+
+/* session.c */
+void session_start(struct accept_state *a, int fd, const struct addr *peer);
+void session_greet(struct session *s);   /* TLS is up where it is implicit, the delay is over */
+void session_resume(struct session *s);  /* something it waited for is here */
+void session_pump(struct session *s);
+void session_end(struct session *s, const char *how); /* at once */
+void session_finish(struct session *s, const char *how); /* once what was said is out */
+/* Our own last words, past the engine: time limits, memory. */
+void session_say(struct session *s, const char *reply, const char *how);
+void session_free_dead(struct server *v);
+
+/* session_data.c: actions that concern a message. True: goes on now; false: waits for the store. */
+bool session_open_message(struct session *s);
+bool session_commit(struct session *s);
+void session_opened(void *session, struct sink_message *m, const struct sink_answer *a);
+void session_committed(void *session, const struct sink_answer *a);
+
+/* session_policy.c */
+void session_offer(struct session *s, struct tls_offer *o);
+void session_ask_tls(struct session *s);
+void session_ask_rcpt(struct session *s, const struct smtp_action *a);
+
+/* session_tls.c */
+bool session_start_tls(struct session *s, const struct smtp_action *a); /* as session_open_message() */
+void session_starttls_written(struct session *s); /* the 220 is out: handshake */
+void session_implicit(struct session *s);
+void session_handshake(struct session *s);
+
+/* session_timer.c */
+void session_deadline(struct session *s); /* from its state */
+void session_tick(struct server *v);      /* once a second */
+
+/* session_log.c */
+void session_log_event(struct session *s, const struct smtp_action *a);
+void session_log_end(struct session *s);
+void session_log_not_offered(struct session *s, struct peer_text hello);
+void session_begin(struct session *s, struct log_line *l, enum log_level level, const char *event);
+
+/* server.c */
+void server_check_drained(struct server *v);
+static inline void session_count(struct session *s, enum share_counter c, int64_t n)
+{
+    share_add(s->server->setup->share, s->server->setup->slot, c, n);
+}
+
+#endif

@@ -1,0 +1,139 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "session/session.h"
+#include "smtp/received.h"
+
+static void make_id(struct session *s)
+{
+    snprintf(s->message_id, sizeof s->message_id, "%llx.%x.%x", (unsigned long long)s->id,
+             (unsigned)s->server->setup->slot, (unsigned)(s->server->next_id++ & 0xffffff));
+}
+
+static void write_header(struct session *s)
+{
+    char ip[ADDR_TEXT], date[CLOCK_RFC5322_LEN];
+    struct buf text = {0};
+    struct received_facts f = {
+        .sender = smtp_engine_sender(s->engine),
+        .hello = smtp_engine_hello(s->engine),
+        .client_ip = addr_ip_text(&s->peer, ip),
+        .by = s->listener->profile.hostname,
+        .esmtp = smtp_engine_is_esmtp(s->engine),
+        .tls = s->in_tls,
+        .smtputf8 = smtp_engine_params(s->engine)->smtputf8,
+        .id = s->message_id,
+        .only_rcpt = smtp_engine_only_rcpt(s->engine),
+        .date = date,
+    };
+
+    f.client_ipv6 = strchr(ip, ':') != NULL;
+    clock_rfc5322(date, clock_now().real_us);
+    if (s->in_tls) {
+        f.tls_version = tls_conn_version(s->stream.tls);
+        f.tls_cipher = tls_conn_cipher(s->stream.tls);
+    }
+    received_write(&text, &f);
+    sink_write(s->message, buf_data(&text), text.len);
+    buf_clear(&text);
+}
+
+static void refuse(struct session *s, const struct sink_answer *a)
+{
+    char text[120];
+    struct smtp_verdict v = {.text = text};
+
+    v.code = a->result == SINK_FAILED ? 451 : 452;
+    v.enhanced = a->result == SINK_FULL ? "4.3.1" : a->result == SINK_QUOTA ? "4.2.2" : "4.3.0";
+    snprintf(text, sizeof text, "%s (%s)",
+             a->result == SINK_FULL    ? "insufficient system storage"
+             : a->result == SINK_QUOTA ? "mailbox over quota"
+                                       : "the message cannot be stored now",
+             s->message_id);
+    session_count(s, SHARE_MESSAGES_TEMPFAIL, 1);
+    smtp_engine_answer(s->engine, &v);
+}
+
+static void opened(struct session *s, struct sink_message *m, const struct sink_answer *a)
+{
+    static const struct smtp_verdict yes;
+
+    s->message = m;
+    s->wait = SESSION_READ;
+    if (!m) {
+        refuse(s, a);
+        return;
+    }
+    write_header(s);
+    smtp_engine_answer(s->engine, &yes);
+}
+
+bool session_open_message(struct session *s)
+{
+    struct sink_answer a;
+    struct sink_message *m;
+    int pending;
+
+    make_id(s);
+    m = sink_open(s->server->sink, s, smtp_engine_rcpt_ids(s->engine), smtp_engine_rcpt_id_count(s->engine), &pending, &a);
+    if (pending) {
+        s->wait = SESSION_OPENING;
+        return false;
+    }
+    opened(s, m, &a);
+    return true;
+}
+
+void session_opened(void *session, struct sink_message *m, const struct sink_answer *a)
+{
+    struct session *s = session;
+
+    opened(s, m, a);
+    session_resume(s);
+}
+
+bool session_commit(struct session *s)
+{
+    struct sink_message *m = s->message;
+
+    s->bytes += sink_written(m);
+    s->message = NULL; /* the sink's until committed() */
+    s->wait = SESSION_COMMITTING;
+    sink_commit(m);
+    return false;
+}
+
+static void log_message(struct session *s)
+{
+    struct log_line l;
+
+    session_begin(s, &l, LOG_LEVEL_INFO, "message.received");
+    log_str(&l, "id", s->message_id);
+    log_peer(&l, "from", smtp_engine_sender(s->engine));
+    log_int(&l, "size", (int64_t)smtp_engine_message_size(s->engine));
+    log_int(&l, "rcpts", smtp_engine_rcpt_count(s->engine));
+    log_end(&l);
+}
+
+void session_committed(void *session, const struct sink_answer *a)
+{
+    struct session *s = session;
+    char text[80];
+    struct smtp_verdict v = {.code = 250, .enhanced = "2.0.0", .text = text};
+
+    s->wait = SESSION_READ;
+    if (a->result != SINK_OK) {
+        refuse(s, a);
+    } else {
+        s->messages++;
+        s->rcpts += smtp_engine_rcpt_count(s->engine);
+        session_count(s, SHARE_MESSAGES, 1);
+        session_count(s, SHARE_RECIPIENTS, smtp_engine_rcpt_count(s->engine));
+        session_count(s, SHARE_MESSAGE_BYTES, (int64_t)smtp_engine_message_size(s->engine));
+        log_message(s);
+        snprintf(text, sizeof text, "Ok: %s", s->message_id);
+        smtp_engine_answer(s->engine, &v);
+    }
+    session_resume(s);
+}

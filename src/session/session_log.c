@@ -1,0 +1,185 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "session/session.h"
+
+#define MINUTE (60 * INT64_C(1000000))
+
+void session_begin(struct session *s, struct log_line *l, enum log_level level, const char *event)
+{
+    char id[24];
+
+    log_begin(l, level, event);
+    if (!l->on)
+        return;
+    snprintf(id, sizeof id, "%llx", (unsigned long long)s->id);
+    log_str(l, "spanId", id);
+    log_str(l, "listenerId", s->listener->conf->title);
+    log_int(l, "localPort", addr_port(&s->socket->local));
+    log_ip(l, "remoteIp", "remotePort", &s->peer);
+}
+
+/* A client sees no STARTTLS although the listener is meant to have it: this is where the sender's "STARTTLS required but
+ * not advertised" begins, so it is said here, once a minute for each listener and reason. */
+void session_log_not_offered(struct session *s, struct peer_text hello)
+{
+    struct throttle *t;
+    struct tls_offer o;
+    struct log_line l;
+    int64_t now = loop_now_us(s->server->loop);
+
+    session_offer(s, &o);
+    if (!o.wanted || o.offered || o.reason == TLS_ALREADY_TLS)
+        return;
+    session_count(s, SHARE_EHLO_WITHOUT_STARTTLS, 1);
+    t = &s->listener->not_configured[o.reason];
+    if (t->last_us && now - t->last_us < MINUTE) {
+        t->held++;
+        return;
+    }
+    session_begin(s, &l, LOG_LEVEL_ERROR, "tls.not-configured");
+    log_peer(&l, "hostname", hello);
+    log_str(&l, "reason", tls_reason_name(o.reason));
+    log_str(&l, "details", o.details);
+    log_str(&l, "hint", o.hint);
+    if (t->held)
+        log_int(&l, "heldBack", t->held);
+    log_end(&l);
+    t->last_us = now;
+    t->held = 0;
+}
+
+static void log_unavailable(struct session *s, enum log_level level, const char *event)
+{
+    struct log_line l;
+
+    session_begin(s, &l, level, event);
+    log_peer(&l, "hostname", smtp_engine_hello(s->engine));
+    log_str(&l, "reason", tls_reason_name((enum tls_reason)s->reason));
+    log_end(&l);
+}
+
+static void log_words(struct session *s, enum log_level level, const char *event, const struct smtp_action *a,
+                      const char *key)
+{
+    struct log_line l;
+
+    session_begin(s, &l, level, event);
+    if (a->text.n)
+        log_peer(&l, key, a->text);
+    if (a->code)
+        log_int(&l, "code", a->code);
+    log_end(&l);
+}
+
+static void log_hello(struct session *s, const struct smtp_action *a)
+{
+    log_words(s, LOG_LEVEL_DEBUG, "smtp.ehlo", a, "hostname");
+    if (s->withheld && s->reason == TLS_WITHHELD_FROM_CLIENT)
+        log_unavailable(s, LOG_LEVEL_INFO, "smtp.start-tls-withheld");
+}
+
+void session_log_event(struct session *s, const struct smtp_action *a)
+{
+    switch (a->event) {
+    case SMTP_EVENT_EHLO:
+        log_hello(s, a);
+        break;
+    case SMTP_EVENT_INVALID_EHLO:
+        log_words(s, LOG_LEVEL_INFO, "smtp.invalid-ehlo", a, "hostname");
+        break;
+    case SMTP_EVENT_MAIL_ACCEPTED:
+        log_words(s, LOG_LEVEL_DEBUG, "smtp.mail-from", a, "from");
+        break;
+    case SMTP_EVENT_RCPT_REFUSED:
+        log_words(s, LOG_LEVEL_INFO, "smtp.rcpt-refused", a, "to");
+        break;
+    case SMTP_EVENT_REFUSED:
+        log_words(s, LOG_LEVEL_DEBUG, "smtp.error", a, "command");
+        break;
+    case SMTP_EVENT_START_TLS_ALREADY:
+        log_unavailable(s, LOG_LEVEL_DEBUG, "smtp.start-tls-already");
+        break;
+    case SMTP_EVENT_START_TLS_UNAVAILABLE:
+        log_unavailable(s, LOG_LEVEL_INFO, "smtp.start-tls-unavailable");
+        break;
+    case SMTP_EVENT_EHLO_WITHOUT_STARTTLS:
+        session_log_not_offered(s, a->text);
+        break;
+    case SMTP_EVENT_MANGLED_STARTTLS:
+        log_words(s, LOG_LEVEL_WARN, "smtp.start-tls-mangled", a, "command");
+        break;
+    case SMTP_EVENT_LINE_TOO_LONG:
+        log_words(s, LOG_LEVEL_INFO, "smtp.request-too-large", a, "details");
+        break;
+    case SMTP_EVENT_BARE_NEWLINE:
+        log_words(s, LOG_LEVEL_WARN, "smtp.bare-newline", a, "details");
+        break;
+    case SMTP_EVENT_MESSAGE_REFUSED:
+        session_count(s, SHARE_MESSAGES_REJECTED, 1);
+        log_words(s, LOG_LEVEL_INFO, "smtp.message-refused", a, "reason");
+        break;
+    case SMTP_EVENT_HTTP:
+        log_words(s, LOG_LEVEL_WARN, "smtp.http-request", a, "command");
+        break;
+    case SMTP_EVENT_CLIENT_HELLO:
+        log_words(s, LOG_LEVEL_WARN, "smtp.client-hello-in-clear", a, "details");
+        break;
+    case SMTP_EVENT_TALKED_EARLY:
+        log_words(s, LOG_LEVEL_INFO, "smtp.talked-early", a, "details");
+        break;
+    }
+}
+
+/* "451 4.7.6 STARTTLS required but not advertised", seen from this side: a client that was offered none and left. */
+static void note_left(struct session *s)
+{
+    struct left_entry *e;
+    struct log_line l;
+    uint32_t h = 0;
+
+    for (unsigned i = 0; i < 16; i++)
+        h = h * 31 + s->network_key.b[i];
+    e = &s->server->left[h % LEFT_TABLE];
+    session_count(s, SHARE_LEFT_WITHOUT_TLS, 1);
+    if (memcmp(&e->key, &s->network_key, sizeof e->key) != 0 || loop_now_us(s->server->loop) - e->since_us > 60 * MINUTE)
+        *e = (struct left_entry){.key = s->network_key, .since_us = loop_now_us(s->server->loop)};
+    if (++e->count != LEFT_WARN_AFTER && e->count % 1000 != 0)
+        return;
+    session_begin(s, &l, LOG_LEVEL_WARN, "smtp.left-without-tls");
+    log_peer(&l, "hostname", smtp_engine_hello(s->engine));
+    log_str(&l, "reason", tls_reason_name((enum tls_reason)s->reason));
+    log_int(&l, "total", e->count);
+    log_str(&l, "hint", "clients of this network see no STARTTLS and leave; their mail waits with them: postern why");
+    log_end(&l);
+}
+
+void session_log_end(struct session *s)
+{
+    struct log_line l;
+    bool tls = s->in_tls && s->stream.tls;
+
+    if (!s->in_tls && s->asked && !s->offered && s->listener->conf->tls == CONF_TLS_STARTTLS && !s->messages &&
+        s->reason >= TLS_NO_CERTIFICATE && smtp_engine_phase(s->engine) <= SMTP_PHASE_COMMAND)
+        note_left(s);
+    session_begin(s, &l, LOG_LEVEL_INFO, "smtp.connection-end");
+    if (!l.on)
+        return;
+    log_peer(&l, "hostname", smtp_engine_hello(s->engine));
+    if (tls) {
+        log_str(&l, "version", tls_conn_version(s->stream.tls));
+        log_str(&l, "cipher", tls_conn_cipher(s->stream.tls));
+        log_str(&l, "sni", tls_conn_sni(s->stream.tls));
+    }
+    if (s->asked) {
+        log_bool(&l, "offered", s->offered);
+        log_str(&l, "offerReason", tls_reason_name((enum tls_reason)s->reason));
+    }
+    log_int(&l, "messages", (int64_t)s->messages);
+    log_int(&l, "rcpts", s->rcpts);
+    log_int(&l, "bytes", (int64_t)s->bytes);
+    log_int(&l, "elapsed", (loop_now_us(s->server->loop) - s->started_us) / 1000);
+    log_str(&l, "reason", s->ended);
+    log_end(&l);
+}

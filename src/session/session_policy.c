@@ -1,0 +1,47 @@
+#include "base/clock.h"
+#include "policy/rcpt_rule.h"
+#include "session/session.h"
+
+void session_offer(struct session *s, struct tls_offer *o)
+{
+    struct tls_session_facts f = {.in_tls = s->in_tls, .withheld = s->withheld};
+
+    tls_offer(o, s->listener->facts, &f, clock_now().real_us / 1000000);
+}
+
+void session_ask_tls(struct session *s)
+{
+    struct smtp_tls_view v = {0};
+    struct tls_offer o;
+
+    session_offer(s, &o);
+    s->asked = true;
+    s->offered = o.offered;
+    s->reason = (uint8_t)o.reason;
+    v.advertise = o.advertised;
+    v.accept = o.offered;
+    v.code = o.code;
+    v.enhanced = o.enhanced;
+    v.text = o.text;
+    v.require = o.require;
+    v.require_broken = o.require_broken;
+    v.reason = tls_reason_name(o.reason);
+    smtp_engine_answer_tls(s->engine, &v);
+}
+
+void session_ask_rcpt(struct session *s, const struct smtp_action *a)
+{
+    struct smtp_verdict v = {0};
+    struct rcpt_verdict r;
+
+    rcpt_rule(&r, s->server->conf, a->rcpt_local, a->rcpt_domain);
+    if (r.mailbox_count) {
+        v.rcpt_ids = r.mailboxes;
+        v.rcpt_id_count = r.mailbox_count;
+    } else {
+        v.code = r.code;
+        v.enhanced = r.enhanced;
+        v.text = r.text;
+    }
+    smtp_engine_answer(s->engine, &v);
+}
