@@ -5,16 +5,15 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "base/err.h"
-
-enum { EXIT_FINE = 0, EXIT_WARN = 1, EXIT_FAILED = 2, EXIT_UNREACHABLE = 3, EXIT_USAGE_ = 64 };
+enum { EXIT_FINE = 0, EXIT_WARN = 1, EXIT_FAILED = 2, EXIT_UNREACHABLE = 3, EXIT_USAGE = 64 };
 
 struct command_line { /* what options said; the rest are words */
-    const char *conf_file;  /* -c */
-    const char *state_dir;  /* --state-dir */
-    const char *ports_file; /* --ports-file (run) */
+    const char *program;      /* as it was called, for the commands that are shown */
+    const char *conf_file;    /* -c */
+    const char *state_dir;    /* --state-dir */
+    const char *ports_file;   /* --ports-file (run) */
     const char *dir, *domain; /* --dir, --domain (init) */
-    unsigned port_base;     /* --port-base (init) */
+    unsigned port_base;       /* --port-base (init) */
     bool json, force, show, verbose, markdown, man;
     const char **words;
     unsigned word_count;
@@ -23,14 +22,16 @@ struct command_line { /* what options said; the rest are words */
 struct command {
     const char *name;
     const char *arguments;
-    const char *options; /* letters of what it takes: c s p d D b j f w v m */
-    unsigned least, most; /* words */
-    const char *help;
+    const char *options;   /* letters of what it takes: see the table of flags in main.c */
+    unsigned least, most;  /* words */
+    const char *help;      /* NULL: not shown */
     int (*run)(const struct command_line *l);
 };
 
-/* Asks the running daemon; prints why it cannot be asked. *exit_code is set when it returns NULL. */
+/* Asks the running daemon. NULL: it cannot be asked, which was printed with what to do; *exit_code says how to end. */
 json_t *command_ask(const struct command_line *l, const char *command, int timeout_ms, int *exit_code);
+/* -1 when the reply is a refusal, which is then printed. */
+int command_refused(const json_t *reply);
 void command_print_json(const json_t *o);
 
 int cmd_run(const struct command_line *l);

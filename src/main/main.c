@@ -11,36 +11,59 @@ static const struct command commands[] = {
     {"check", "", "cj", 0, 0, "load the configuration as run would, and say what each listener offers", cmd_check},
     {"why", "[LISTENER]", "csj", 0, 1, "ask the running daemon: is STARTTLS offered, why not, what to do", cmd_why},
     {"status", "", "csj", 0, 0, "processes, generations and counters of the running daemon", cmd_status},
-    {"reload", "", "cs", 0, 0, "read configuration, mailboxes and certificates again; ends when that is done", cmd_reload},
-    {"drain", "", "cs", 0, 0, "stop accepting, let all sessions end, then exit", cmd_drain},
-    {"init", "", "dDbfw", 0, 0, "write a complete working set to try: --dir DIR --domain NAME", cmd_init},
-    {"explain", "TEXT", "j", 1, 100, "a reply or log line of a mail server, to its cause and remedy", cmd_explain},
-    {"version", "", "", 0, 0, "of this program and the libraries it uses", cmd_version},
-    {"reference", "", "m", 0, 0, "print the configuration reference: --markdown or --man", cmd_reference},
+    {"reload", "", "csj", 0, 0, "read configuration, mailboxes and certificates again; ends when that is done", cmd_reload},
+    {"drain", "", "csj", 0, 0, "accept no more, let all sessions end, then exit", cmd_drain},
+    {"init", "", "dDbfw", 0, 0, "write a complete working set to try: --dir DIR [--domain NAME]", cmd_init},
+    {"explain", "TEXT", "j", 1, 1000, "the words of a mail server, to their cause and remedy", cmd_explain},
+    {"version", "", "j", 0, 0, "of this program and the libraries it uses", cmd_version},
+    {"reference", "", "m", 0, 0, NULL, cmd_reference},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
+
+struct flag {
+    const char *name;
+    char letter; /* in command.options */
+    const char *value;
+    const char *help;
+};
+
+static const struct flag flags[] = {
+    {"-c", 'c', "FILE", "the configuration, /etc/postern/postern.conf when not given"},
+    {"--state-dir", 's', "DIR", "ask the daemon there, without reading a configuration"},
+    {"--json", 'j', NULL, "for programs"},
+    {"-v", 'v', NULL, "log at level debug at least"},
+    {"--ports-file", 'p', "FILE", "write \"listener address\" of every socket there, once it is bound"},
+    {"--dir", 'd', "DIR", "where the set is written"},
+    {"--domain", 'D', "NAME", "whose mail it takes, example.test when not given"},
+    {"--port-base", 'b', "PORT", "of the listener with STARTTLS, 2525 when not given; implicit TLS is 60 below"},
+    {"--force", 'f', NULL, "write over a set that is there; mail is kept"},
+    {"--show", 'w', NULL, "write nothing, show again how to try the set"},
+    {"--markdown", 'm', NULL, NULL},
+    {"--man", 'm', NULL, NULL},
+};
+#define FLAGS (sizeof flags / sizeof *flags)
 
 static void usage(FILE *f)
 {
     fprintf(f, "usage: postern COMMAND [OPTION...]\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(f, "  %-10s %-12s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
-    fprintf(f, "\n  -c FILE            configuration (default /etc/postern/postern.conf)\n"
-               "  --state-dir DIR    ask the daemon there, without reading a configuration\n"
-               "  --json             for programs\n\nSee postern(8).\n");
+        if (commands[i].help)
+            fprintf(f, "  %-8s %-11s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+    fprintf(f, "  %-8s %-11s %s\n\nOptions, and the commands that take them:\n\n", "help", "", "this");
+    for (size_t k = 0; k < FLAGS; k++) {
+        char name[64];
+
+        if (!flags[k].help)
+            continue;
+        snprintf(name, sizeof name, "%s%s%s", flags[k].name, flags[k].value ? " " : "", flags[k].value ? flags[k].value : "");
+        fprintf(f, "  %-18s %s (", name, flags[k].help);
+        for (size_t i = 0, n = 0; i < COMMANDS; i++)
+            if (strchr(commands[i].options, flags[k].letter))
+                fprintf(f, "%s%s", n++ ? " " : "", commands[i].name);
+        fprintf(f, ")\n");
+    }
+    fprintf(f, "\nExit codes: 0 fine, 1 warnings, 2 failure, 3 the daemon cannot be reached, 64 usage. More: man postern\n");
 }
-
-struct flag {
-    const char *name;
-    char letter; /* in command.options */
-    bool has_value;
-};
-
-static const struct flag flags[] = {
-    {"-c", 'c', true},         {"--state-dir", 's', true}, {"--ports-file", 'p', true}, {"--dir", 'd', true},
-    {"--domain", 'D', true},   {"--port-base", 'b', true}, {"--json", 'j', false},      {"--force", 'f', false},
-    {"--show", 'w', false},    {"-v", 'v', false},         {"--markdown", 'm', false},  {"--man", 'm', false},
-};
 
 static int take_flag(struct command_line *l, const struct flag *f, const char *value)
 {
@@ -63,7 +86,7 @@ static int take_flag(struct command_line *l, const struct flag *f, const char *v
         l->domain = value;
         break;
     case 'b':
-        if (!text_u64(span_str(value), &n) || n == 0 || n > 60000)
+        if (!text_u64(span_str(value), &n) || n < 61 || n > 65000)
             return -1;
         l->port_base = (unsigned)n;
         break;
@@ -90,53 +113,84 @@ static int take_flag(struct command_line *l, const struct flag *f, const char *v
 static int complain(const struct command *c, const char *what, const char *word)
 {
     fprintf(stderr, "postern %s: %s%s\n", c->name, what, word);
-    return EXIT_USAGE_;
+    fprintf(stderr, "usage: postern %s [OPTION...]%s%s; all options: postern help\n", c->name, *c->arguments ? " " : "", c->arguments);
+    return EXIT_USAGE;
+}
+
+static const struct flag *find_flag(const struct command *c, const char *word)
+{
+    for (size_t k = 0; k < FLAGS; k++)
+        if (strcmp(flags[k].name, word) == 0 && strchr(c->options, flags[k].letter))
+            return &flags[k];
+    return NULL;
 }
 
 static int parse(const struct command *c, struct command_line *l, int argc, char **argv)
 {
+    bool options = true;
+
     for (int i = 0; i < argc; i++) {
         const struct flag *f = NULL;
 
-        for (size_t k = 0; k < sizeof flags / sizeof *flags && argv[i][0] == '-'; k++)
-            if (strcmp(flags[k].name, argv[i]) == 0 && strchr(c->options, flags[k].letter))
-                f = &flags[k];
-        if (!f && argv[i][0] == '-' && argv[i][1])
-            return complain(c, "unknown option ", argv[i]);
+        if (options && strcmp(argv[i], "--") == 0) {
+            options = false;
+            continue;
+        }
+        if (options && argv[i][0] == '-' && argv[i][1]) {
+            f = find_flag(c, argv[i]);
+            if (!f)
+                return complain(c, "unknown option ", argv[i]);
+        }
         if (!f) {
             l->words[l->word_count++] = argv[i];
             continue;
         }
-        if (f->has_value && i + 1 >= argc)
+        if (f->value && i + 1 >= argc)
             return complain(c, "a value is missing after ", f->name);
-        if (take_flag(l, f, f->has_value ? argv[++i] : NULL) < 0)
-            return complain(c, "not a number: ", argv[i]);
+        if (take_flag(l, f, f->value ? argv[++i] : NULL) < 0)
+            return complain(c, "not a port from 61 to 65000: ", argv[i]);
     }
-    if (l->word_count < c->least || l->word_count > c->most)
-        return complain(c, "usage: postern ", c->arguments[0] ? c->arguments : c->name);
+    if (l->word_count < c->least)
+        return complain(c, "missing: ", c->arguments);
+    if (l->word_count > c->most)
+        return complain(c, "not expected: ", l->words[c->most]);
     return 0;
 }
 
-int main(int argc, char **argv)
+static int run_command(int argc, char **argv)
 {
-    struct command_line l = {.conf_file = "/etc/postern/postern.conf", .port_base = 2525};
-    int rc = EXIT_USAGE_;
+    struct command_line l = {.program = argv[0], .conf_file = "/etc/postern/postern.conf", .port_base = 2525};
+    int rc;
 
-    setlocale(LC_CTYPE, ""); /* names of hosts and mailboxes may be UTF-8 */
-    if (argc >= 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)) {
-        usage(stdout);
-        return EXIT_FINE;
-    }
-    l.words = mem_alloc(sizeof *l.words * (size_t)(argc + 1));
-    for (size_t i = 0; argc >= 2 && i < COMMANDS; i++) {
+    for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(commands[i].name, argv[1]) != 0)
             continue;
+        l.words = mem_alloc(sizeof *l.words * (size_t)(argc + 1));
         rc = parse(&commands[i], &l, argc - 2, argv + 2);
         rc = rc ? rc : commands[i].run(&l);
         free(l.words);
         return rc;
     }
+    fprintf(stderr, "postern: there is no command \"%s\"\n\n", argv[1]);
     usage(stderr);
-    free(l.words);
-    return rc;
+    return EXIT_USAGE;
+}
+
+static bool asks_for_help(const char *word)
+{
+    return strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_CTYPE, ""); /* names of hosts and mailboxes may be UTF-8 */
+    if (argc < 2) {
+        usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (asks_for_help(argv[1])) {
+        usage(stdout);
+        return EXIT_FINE;
+    }
+    return run_command(argc, argv);
 }
