@@ -2,14 +2,13 @@
 """Real clients: openssl s_client, swaks, curl, smtplib, and Postfix as a relay that insists on TLS."""
 import email.message
 import pathlib
-import pwd
-import grp
 import shutil
 import smtplib
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import private_postfix  # noqa: E402
 from postern import *  # noqa: E402,F403
 
 
@@ -73,64 +72,23 @@ class Clients(DaemonTest):
                 s.sendmail("p@example.net", ["nobody@example.test"], "x")
 
 
-@unittest.skipUnless(IS_ROOT and pathlib.Path("/usr/sbin/postfix").exists(), "needs root and Debian's postfix package")
+@unittest.skipIf(private_postfix.why_not(), private_postfix.why_not())
 class Postfix(DaemonTest):
-    """A private instance in a directory of its own: nothing of the system's is read, nothing is started as a service."""
-
     def postfix(self, d, level):
-        base = d.dir / f"postfix-{level}"
-        etc, queue, data = base / "etc", base / "queue", base / "data"
-        for p in (etc, queue, data):
-            p.mkdir(parents=True)
-        os.chown(data, pwd.getpwnam("postfix").pw_uid, -1)
-        (etc / "main.cf").write_text(f"""
-compatibility_level = 3.6
-queue_directory = {queue}
-data_directory = {data}
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-myhostname = relay.example.net
-mydestination =
-inet_interfaces = loopback-only
-inet_protocols = ipv4
-alias_maps =
-alias_database =
-relayhost = [127.0.0.1]:{d.port("mx")}
-smtp_tls_security_level = {level}
-smtp_tls_CAfile = {d.ca.pem}
-smtp_tls_verify_cert_match = mx.example.test
-smtp_tls_loglevel = 1
-smtp_host_lookup = native
-maillog_file = {base}/maillog
-maillog_file_prefixes = {base}
-minimal_backoff_time = 1s
-maximal_backoff_time = 2s
-queue_run_delay = 2s
-""")
-        shutil.copy("/usr/share/postfix/master.cf.dist" if pathlib.Path("/usr/share/postfix/master.cf.dist").exists()
-                    else "/etc/postfix/master.cf", etc / "master.cf")
-        text = (etc / "master.cf").read_text()
-        text = re.sub(r"^smtp +inet.*\n(?:^\s+-o.*\n)*", "", text, flags=re.M)  # it only sends
-        text = re.sub(r"^((?:[a-z]+) +(?:unix|unix-dgram|fifo) +\S+ +\S+ +)y ", r"\1n ", text, flags=re.M)  # no chroot
-        if not re.search(r"^postlog", text, re.M):
-            text += "postlog   unix-dgram n  -       n       -       1       postlogd\n"
-        (etc / "master.cf").write_text(text)
-        run("postfix", "-c", etc, "start", timeout=120)
-        self.addCleanup(lambda: run("postfix", "-c", etc, "stop", check=False, timeout=120))
-        return base, etc
+        p = private_postfix.PrivatePostfix(d.dir / f"postfix-{level}", {
+            "relayhost": f"[127.0.0.1]:{d.port('mx')}", "smtp_tls_security_level": level, "smtp_tls_CAfile": d.ca.pem,
+            "smtp_tls_verify_cert_match": "mx.example.test", "smtp_tls_loglevel": "1", "smtp_host_lookup": "native",
+            "minimal_backoff_time": "1s", "maximal_backoff_time": "2s", "queue_run_delay": "2s"})
+        self.addCleanup(p.stop)
+        return p.start()
 
     def relay(self, level):
         d = self.daemon()
-        base, etc = self.postfix(d, level)
-        message = b"Subject: by postfix\n\n.dot\nbody\n"
-        run("sendmail", "-C", etc, "-f", "s@example.net", "alice@example.test", input=message)
-        log = base / "maillog"
-        wait_until(lambda: d.messages() or (log.exists() and "status=bounced" in log.read_text() and self.fail(log.read_text())), 60)
-        text = log.read_text()
-        self.assertIn("status=sent", wait_until(lambda: "status=sent" in log.read_text() and log.read_text()))
-        self.assertRegex(text, r"(Verified|Trusted|Untrusted) TLS connection established")
+        p = self.postfix(d, level)
+        p.send(b"Subject: by postfix\n\n.dot\nbody\n", "alice@example.test")
+        wait_until(lambda: d.messages() or ("status=bounced" in p.log() and self.fail(p.log())), 60)
+        wait_until(lambda: "status=sent" in p.log())
+        self.assertRegex(p.log(), ("Verified" if level == "verify" else "(Verified|Trusted|Untrusted)") + " TLS connection established")
         self.assertTrue(d.bodies()[0].endswith(b"\n\n.dot\nbody\n"))
 
     def test_encrypt(self):
@@ -145,11 +103,10 @@ queue_run_delay = 2s
         good = d.chain.read_bytes()
         d.chain.unlink()
         d.start()
-        base, etc = self.postfix(d, "encrypt")
-        run("sendmail", "-C", etc, "-f", "s@example.net", "alice@example.test", input=b"Subject: waits\n\nbody\n")
-        log = base / "maillog"
-        wait_until(lambda: log.exists() and "status=deferred" in log.read_text(), 60)
-        self.assertIn("TLS is required, but was not offered", log.read_text())
+        p = self.postfix(d, "encrypt")
+        p.send(b"Subject: waits\n\nbody\n", "alice@example.test")
+        wait_until(lambda: "status=deferred" in p.log(), 60)
+        self.assertIn("TLS is required, but was not offered", p.log())
         d.wait_event("tls.not-configured", "remoteIp=127.0.0.1")
         done = run(*d.argv("explain", "TLS is required, but was not offered by host 127.0.0.1[127.0.0.1]"))
         self.assertIn("postern why", done.out)

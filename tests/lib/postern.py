@@ -204,7 +204,7 @@ class Daemon:
     """One postern in a temporary directory. Options go into the file as given: Daemon(options={"workers": "2"})."""
 
     def __init__(self, options=None, listeners=None, domain=None, extra="", start=True, cert=True, run_as=None, prefix="postern-",
-                 lab=True, base=None):
+                 lab=True, base=None, chown=None):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=base))
         os.chmod(self.dir, 0o755)
         self.ca = Ca(self.dir / "ca")
@@ -219,6 +219,7 @@ class Daemon:
             "mx": {"tls": "starttls"}, "implicit": {"tls": "implicit"}, "plain": {"tls": "off"}}
         self.domain = domain or 'domain "example.test" { mailboxes = {"alice", "bob"} aliases = {"postmaster=alice"} deliver = "local" }'
         self.extra, self.lab, self.run_as = extra, lab, run_as
+        self.delivery = ""  # more options of the delivery section
         self.certificates = {"mx": (self.chain, self.key)} if cert else {}
         self.proc = None
         self.mail.mkdir()
@@ -228,7 +229,7 @@ class Daemon:
             for p in (self.dir, self.mail, self.chain, self.key):
                 os.chown(p, pwd.getpwnam(run_as).pw_uid, -1)
         elif IS_ROOT:
-            os.chown(self.mail, pwd.getpwnam(user_for_tests()).pw_uid, -1)
+            os.chown(self.mail, pwd.getpwnam(chown or user_for_tests()).pw_uid, -1)
         self.write()
         if start:
             self.start()
@@ -246,7 +247,7 @@ class Daemon:
             opts = dict({"address": '{"127.0.0.1:0"}', "role": "mx"}, **opts)
             lines.append(f'listener "{title}" {{ ' + " ".join(f"{k} = {v}" for k, v in opts.items()) + " }")
         lines.append(self.domain)
-        lines.append(f'delivery "local" {{ type = maildir path = "{self.mail}/%d/%u" }}')
+        lines.append(f'delivery "local" {{ type = maildir path = "{self.mail}/%d/%u" {self.delivery} }}')
         lines.append(self.extra)
         tmp = self.conf.with_suffix(".new")
         tmp.write_text("\n".join(lines) + "\n")
