@@ -53,7 +53,7 @@ static unsigned warning_bits(const struct tls_cert_facts *f, int64_t now)
     int days = tls_days_left(f, now);
 
     return f->warnings |
-           (tls_cert_reason(f, now) == TLS_OK && days < TLS_EXPIRING_DAYS ? (unsigned)TLS_WARN_EXPIRING : 0u);
+           (tls_cert_reason(f, now) == TLS_OK && days != INT_MIN && days < TLS_EXPIRING_DAYS ? (unsigned)TLS_WARN_EXPIRING : 0u);
 }
 
 static json_t *certificate(const struct cert_slot *s, int64_t now)
@@ -198,7 +198,7 @@ static void log_dates(const struct cert_slot *s, int64_t now)
         log_begin(&l, LOG_LEVEL_ERROR, "tls.certificate-expired");
     else if (r == TLS_NOT_YET_VALID)
         log_begin(&l, LOG_LEVEL_ERROR, "tls.certificate-not-yet-valid");
-    else if (r == TLS_OK && days < TLS_EXPIRING_DAYS)
+    else if (r == TLS_OK && days != INT_MIN && days < TLS_EXPIRING_DAYS)
         log_begin(&l, LOG_LEVEL_WARN, "tls.certificate-expiring");
     else
         return;

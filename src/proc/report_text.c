@@ -82,10 +82,8 @@ static const char *offer_word(const json_t *l)
         return "unknown";
     if (yes(l, "offered"))
         return "offered";
-    if (reason_is(l, TLS_IMPLICIT))
-        return "none, right";
     if (is(l, "tls", "implicit"))
-        return "CLOSED";
+        return yes(l, "serves") ? "none, right" : "CLOSED";
     if (reason_is(l, TLS_OFF_BY_CONFIG))
         return "off";
     return yes(l, "advertised") ? "ONLY 454" : "MISSING";
@@ -204,8 +202,9 @@ static void print_verdict(struct buf *b, const json_t *l)
     buf_printf(b, "%s: ", str(l, "listener"));
     if (yes(l, "unknown"))
         buf_printf(b, "unknown, see below");
-    else if (reason_is(l, TLS_IMPLICIT))
-        buf_printf(b, "no STARTTLS, and that is correct: TLS begins with the first byte here");
+    else if (is(l, "tls", "implicit") && yes(l, "serves"))
+        buf_printf(b, "no STARTTLS, and that is correct: TLS begins with the first byte here%s%s",
+                   reason_is(l, TLS_IMPLICIT) ? "" : "; but: ", reason_is(l, TLS_IMPLICIT) ? "" : str(l, "reason"));
     else if (reason_is(l, TLS_OFF_BY_CONFIG))
         buf_printf(b, "no STARTTLS: TLS is switched off in line %lld of %s", line, str(where, "file"));
     else if (yes(l, "offered"))
