@@ -105,7 +105,7 @@ void session_log_event(struct session *s, const struct smtp_action *a)
         log_unavailable(s, LOG_LEVEL_INFO, "smtp.start-tls-unavailable");
         break;
     case SMTP_EVENT_EHLO_WITHOUT_STARTTLS:
-        session_log_not_offered(s, a->text);
+        session_log_not_offered(s, smtp_engine_hello(s->engine));
         break;
     case SMTP_EVENT_MANGLED_STARTTLS:
         log_words(s, LOG_LEVEL_WARN, "smtp.start-tls-mangled", a, "command");
