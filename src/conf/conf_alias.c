@@ -36,7 +36,7 @@ static void alias(struct conf_domains *d, struct conf_names *n, struct span text
     }
     a = conf_keep(d->b->conf, sizeof *a);
     a->at = *at;
-    a->at.said = NULL;
+    a->at.said = &d->alias_said;
     a->targets = conf_keep_span(d->b->conf, equal + 1, (size_t)(end - equal - 1));
     conf_mailbox_add(d, n, local, at)->alias = a;
 }

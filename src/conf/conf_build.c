@@ -73,14 +73,6 @@ const struct conf_raw_section **conf_build_sections(const struct conf_building *
     return list;
 }
 
-bool conf_build_has(const struct conf_building *b, enum conf_section_kind kind)
-{
-    for (unsigned i = 0; i < b->raw->count; i++)
-        if (b->raw->sections[i].kind == kind)
-            return true;
-    return false;
-}
-
 static unsigned cpus(void)
 {
     cpu_set_t set;
@@ -92,8 +84,10 @@ static unsigned cpus(void)
 
 static void own_hostname(const struct conf_building *b)
 {
+    const struct conf_raw_setting *s = conf_raw_find(&b->raw->sections[0], "hostname");
     struct conf *c = b->conf;
     char host[256] = "";
+    bool reported = s && !c->hostname;
 
     if (!c->hostname) {
         if (gethostname(host, sizeof host - 1) || !*host)
@@ -101,14 +95,11 @@ static void own_hostname(const struct conf_building *b)
         text_lower(host, strlen(host));
         c->hostname = conf_keep_text(c, host);
     }
-    if (!strchr(c->hostname, '.')) {
-        const struct conf_raw_setting *s = conf_raw_find(&b->raw->sections[0], "hostname");
-
-        conf_problem_add(b->p, true, b->file, s ? s->line : 0, "hostname",
+    if (!reported && !strchr(c->hostname, '.'))
+        conf_problem_add(b->p, true, s ? s->file : b->file, s ? s->line : 0, "hostname",
                          "write the name that the MX record points to",
                          "\"%s\" is not a full name: some senders distrust it (RFC 5321 2.3.5)",
                          c->hostname);
-    }
 }
 
 static void global(const struct conf_building *b)
@@ -161,7 +152,7 @@ struct conf *conf_build(const struct conf_raw *raw, const char *file,
 {
     struct conf_whole *w = mem_alloc(sizeof *w);
     struct conf *c = &w->conf;
-    struct conf_building b = {c, raw, reader, p, NULL};
+    struct conf_building b = {c, raw, reader, p, NULL, p->errors};
 
     c->file = conf_keep_text(c, file);
     c->postmaster = UINT_MAX;

@@ -22,7 +22,8 @@ struct conf_building {
     const struct conf_raw *raw;
     const struct conf_reader *reader;
     struct conf_problems *p;
-    const char *file; /* the main file's name */
+    const char *file;      /* the main file's name */
+    unsigned parse_errors; /* a section may be missing because it could not be read */
 };
 
 struct conf *conf_build(const struct conf_raw *raw, const char *file,
@@ -48,9 +49,6 @@ void conf_domain_build(const struct conf_building *b);
  * them. malloc'd. */
 const struct conf_raw_section **conf_build_sections(const struct conf_building *b,
                                                     enum conf_section_kind kind, unsigned *count);
-/* Whether the text has any section of that kind, be its title bad or not. */
-bool conf_build_has(const struct conf_building *b, enum conf_section_kind kind);
-
 /* One problem about a value of a setting; v: which one (its line), or UINT_MAX for the setting as
  * such. */
 void conf_build_error(const struct conf_building *b, const struct conf_raw_setting *s, unsigned v,

@@ -90,8 +90,7 @@ static void deliver(const struct conf_building *b, struct conf_names *n)
     }
     if (s && !s->bad)
         unknown_delivery(b, s);
-    else if (!s && c->delivery_count != 1 &&
-             (c->delivery_count || !conf_build_has(b, CONF_DELIVERY)))
+    else if (!s && c->delivery_count != 1 && (c->delivery_count || b->parse_errors == 0))
         conf_problem_add(
             b->p, false, n->section->file, n->section->line, "deliver",
             c->delivery_count
@@ -162,7 +161,8 @@ static void sort_names(const struct conf_building *b, struct conf_names *n)
     unsigned kept = 0, said = 0;
     struct conf_place at = {NULL, 0, NULL, &said};
 
-    qsort(n->list, n->count, sizeof *n->list, by_local);
+    if (n->count)
+        qsort(n->list, n->count, sizeof *n->list, by_local);
     for (unsigned i = 0; i < n->count; i++) {
         struct conf_name *name = &n->list[i], *last = kept ? &n->list[kept - 1] : NULL;
 
@@ -173,15 +173,17 @@ static void sort_names(const struct conf_building *b, struct conf_names *n)
         at.option = name->alias ? "aliases" : "mailboxes";
         at.file = name->line > last->line ? name->file : last->file;
         at.line = name->line > last->line ? name->line : last->line;
-        if (name->alias || last->alias)
-            conf_domain_say(b, &at, "give them different names", "%s is %s of %s", name->local,
-                            name->alias && last->alias ? "an alias twice"
-                                                       : "both a mailbox and an alias",
-                            n->domain.name);
+        if (name->alias && last->alias)
+            conf_domain_say(b, &at, "put their targets into one", "a second alias %s of %s",
+                            name->local, n->domain.name);
+        else if (name->alias || last->alias)
+            conf_domain_say(b, &at, "give them different names",
+                            "%s is both a mailbox and an alias of %s", name->local, n->domain.name);
         else if (++said <= CONF_PLACE_MAX)
             conf_problem_add(b->p, true, at.file, at.line, at.option, "remove one",
                              "%s stands there twice", name->local);
     }
+    conf_domain_say_rest(b, &at);
     n->count = kept;
 }
 
@@ -319,6 +321,7 @@ void conf_domain_build(const struct conf_building *b)
 {
     struct conf *c = b->conf;
     struct conf_domains d = {.b = b};
+    struct conf_place at = {b->file, 0, "aliases", NULL};
     const struct conf_raw_section **list;
     unsigned count, *numbers;
 
@@ -336,6 +339,8 @@ void conf_domain_build(const struct conf_building *b)
         numbers[i] = i;
     for (unsigned i = 0; i < d.count; i++)
         conf_alias_resolve(&d, &d.all[i]);
+    at.said = &d.alias_said;
+    conf_domain_say_rest(b, &at);
     for (unsigned i = 0; i < d.count; i++) {
         addresses(c, &d.all[i], numbers);
         catch_all(b, &d.all[i]);
@@ -343,7 +348,7 @@ void conf_domain_build(const struct conf_building *b)
     postmaster(c, &d);
     shared_paths(b, &d);
     publish(c, &d);
-    if (count == 0 && !conf_build_has(b, CONF_DOMAIN))
+    if (count == 0 && b->parse_errors == 0)
         conf_problem_add(b->p, true, b->file, 0, "domain",
                          "write domain \"example.org\" { mailboxes = {\"alice\"} }",
                          "there is no domain: every recipient will be refused");

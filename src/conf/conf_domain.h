@@ -54,6 +54,7 @@ struct conf_domains {
     unsigned mailbox_cap;
     unsigned *stamps; /* per mailbox: the last alias that counted it */
     unsigned stamp, total;
+    unsigned alias_said;
 };
 
 struct conf_names *conf_domain_by_name(const struct conf_domains *d, const char *name);

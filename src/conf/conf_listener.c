@@ -4,6 +4,8 @@
 
 #include "conf/conf_build.h"
 
+#define CONF_ADDRESSES 256 /* of one listener */
+
 /* Titles are keys in the log, in JSON and in the snapshot. */
 static void check_title(const struct conf_building *b, const struct conf_raw_section *s)
 {
@@ -41,6 +43,11 @@ static void addresses(const struct conf_building *b, const struct conf_raw_secti
 
     if (!s)
         return;
+    if (s->count > CONF_ADDRESSES) {
+        conf_build_error(b, s, 0, "one wildcard address does the same", "more than %d addresses",
+                         CONF_ADDRESSES);
+        return;
+    }
     if (s->count == 0)
         conf_build_error(b, s, 0, "write {\"0.0.0.0:25\", \"[::]:25\"}", "the list is empty");
     l->addresses = conf_keep(b->conf, s->count * sizeof *l->addresses);
@@ -184,7 +191,7 @@ void conf_listener_build(const struct conf_building *b)
         listener(b, list[i], &c->listeners[i]);
         address_twice(b, list[i], i);
     }
-    if (c->listener_count == 0 && !conf_build_has(b, CONF_LISTENER))
+    if (c->listener_count == 0 && b->parse_errors == 0)
         conf_problem_add(b->p, false, b->file, 0, "listener",
                          "write listener \"mx\" { address = {\"0.0.0.0:25\", \"[::]:25\"} }",
                          "there is no listener");

@@ -172,8 +172,10 @@ static int seen(cfg_t *cfg, cfg_opt_t *opt)
     const struct conf_token *t = &now.s->tokens[at];
     struct conf_raw_section *sec = &now.raw->sections[0];
 
-    if (at >= now.s->count)
-        return 0;
+    if (at >= now.s->count) { /* the end of the text closes any section, as libconfuse sees it */
+        now.stopped_at = at;
+        return -1;
+    }
     if (opt->type == CFGT_SEC) {
         if (!now.open)
             open_section(opt->values[opt->nvalues - 1]->section, at);
@@ -298,7 +300,7 @@ int conf_load(struct conf **out, const char *file, const char *text,
     struct conf *c = NULL;
 
     conf_scan(&scan, file, text, reader, p);
-    if (conf_raw_parse(&raw, &scan, p) == 0)
+    if (!scan.given_up && conf_raw_parse(&raw, &scan, p) == 0)
         c = conf_build(&raw, file, reader, p);
     conf_raw_free(&raw);
     conf_scan_free(&scan);

@@ -3,30 +3,17 @@
 #include <string.h>
 
 #include "conf/conf_domain.h"
+#include "conf/conf_utf8.h"
 
-/* Well-formed UTF-8 (RFC 3629), no control characters. */
+/* UTF-8 without control characters. */
 static bool is_text(const char *s, size_t n)
 {
     for (size_t i = 0; i < n;) {
-        unsigned char c = (unsigned char)s[i];
-        unsigned more = c < 0x80   ? 0
-                        : c < 0xc2 ? 9
-                        : c < 0xe0 ? 1
-                        : c < 0xf0 ? 2
-                        : c < 0xf5 ? 3
-                                   : 9;
+        size_t len = conf_utf8_char(s + i, n - i);
 
-        if (more == 9 || i + more >= n || c < 0x20 || c == 0x7f)
+        if (len == 0 || (unsigned char)s[i] < 0x20 || s[i] == 0x7f)
             return false;
-        for (unsigned k = 1; k <= more; k++)
-            if (((unsigned char)s[i + k] & 0xc0) != 0x80)
-                return false;
-        if ((c == 0xe0 && (unsigned char)s[i + 1] < 0xa0) ||
-            (c == 0xed && (unsigned char)s[i + 1] > 0x9f) ||
-            (c == 0xf0 && (unsigned char)s[i + 1] < 0x90) ||
-            (c == 0xf4 && (unsigned char)s[i + 1] > 0x8f))
-            return false;
-        i += more + 1;
+        i += len;
     }
     return true;
 }
@@ -40,7 +27,7 @@ int conf_mailbox_name(char dst[CONF_NAME_MAX + 1], struct span text, struct err 
             e, "\"%.20s...\" is longer than a local part may be, 64 bytes (RFC 5321 4.5.3.1.1)",
             text.p);
     if (!is_text(text.p, text.n))
-        return err_set(e, "a name that is not text in UTF-8");
+        return err_set(e, "a name with control characters, or not in UTF-8");
     memcpy(dst, text.p, text.n);
     dst[text.n] = '\0';
     text_lower(dst, text.n);
@@ -125,7 +112,7 @@ int conf_mailbox_lines(struct conf_domains *d, struct conf_names *n,
         free(path);
         return -1;
     }
-    for (const char *p = text, *end = text + len; p < end;) {
+    for (const char *p = conf_utf8_begin(text, len), *end = text + len; p < end;) {
         const char *eol = memchr(p, '\n', (size_t)(end - p));
         struct span got = trimmed(p, eol ? eol : end);
 

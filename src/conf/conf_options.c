@@ -257,6 +257,14 @@ const struct conf_option *conf_option_find(enum conf_section_kind section, const
     return NULL;
 }
 
+bool conf_option_known(const char *name)
+{
+    for (size_t i = 0; i < conf_option_count; i++)
+        if (strcmp(conf_options[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 enum conf_section_kind conf_section_find(const char *name)
 {
     for (unsigned k = CONF_GLOBAL + 1; k < CONF_SECTIONS; k++)

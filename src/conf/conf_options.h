@@ -68,6 +68,8 @@ extern const struct conf_section_row conf_sections[CONF_SECTIONS];
 
 /* NULL when there is none. */
 const struct conf_option *conf_option_find(enum conf_section_kind section, const char *name);
+/* Of any section. */
+bool conf_option_known(const char *name);
 /* CONF_SECTIONS when there is none. */
 enum conf_section_kind conf_section_find(const char *name);
 /* The valid name nearest to this one in that section (sections' names included for CONF_GLOBAL);

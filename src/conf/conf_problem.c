@@ -5,6 +5,25 @@
 
 #include "base/text.h"
 #include "conf/conf_build.h"
+#include "conf/conf_utf8.h"
+
+/* A copy fit for a terminal and for JSON: what is no character, or a control character, becomes
+ * "?". */
+static char *clean(const char *text)
+{
+    char *copy = mem_str(text);
+
+    for (char *p = copy; p && *p;) {
+        size_t len = conf_utf8_char(p, strnlen(p, 4));
+
+        if (len == 0 || (unsigned char)*p < 0x20 || *p == 0x7f) {
+            *p = '?';
+            len = 1;
+        }
+        p += len;
+    }
+    return copy;
+}
 
 void conf_problem_add(struct conf_problems *p, bool warning, const char *file, unsigned line,
                       const char *option, const char *remedy, const char *fmt, ...)
@@ -20,11 +39,11 @@ void conf_problem_add(struct conf_problems *p, bool warning, const char *file, u
         p->list = mem_grow(p->list, (p->count ? (size_t)p->count * 2 : 1) * sizeof *p->list);
     q = &p->list[p->count++];
     *q = (struct conf_problem){.warning = warning,
-                               .file = mem_str(file),
+                               .file = clean(file),
                                .line = line,
-                               .option = mem_str(option),
-                               .text = mem_str(text),
-                               .remedy = mem_str(remedy)};
+                               .option = clean(option),
+                               .text = clean(text),
+                               .remedy = clean(remedy)};
     if (!warning)
         p->errors++;
 }

@@ -109,11 +109,10 @@ static void facts(struct buf *b, const struct conf_option *o)
 static void sample(struct buf *b, const struct conf_option *o)
 {
     const char *value = o->sample ? o->sample : o->fallback;
-    bool plain =
-        strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
-        strlen(value);
+    bool bare =
+        o->type != CONF_TEXT && o->type != CONF_PATH && o->type != CONF_HOST && o->type != CONF_OWN;
 
-    if (*value == '{' || (plain && *value))
+    if (bare || *value == '{')
         buf_printf(b, "%s = %s", o->name, value);
     else
         buf_printf(b, "%s = \"%s\"", o->name, value);

@@ -7,6 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conf/conf_options.h"
+#include "conf/conf_utf8.h"
+
 struct reading {
     struct conf_scan *s;
     struct conf_problems *p;
@@ -68,9 +71,23 @@ static void token(struct reading *r, char kind, const char *from, bool bad)
     push(s, t);
 }
 
+/* Of a token by itself. Behind a = it is the option's problem. Past SCAN_MOST the rest is not read:
+ * this is some other kind of file. */
+#define SCAN_MOST 100
 static void problem(struct reading *r, const char *remedy, const char *text)
 {
-    conf_problem_add(r->p, false, r->file, r->line, NULL, remedy, "%s", text);
+    const struct conf_token *t = r->s->tokens;
+    unsigned n = r->s->count;
+    char *option =
+        n >= 2 && t[n - 1].kind == '=' && t[n - 2].kind == 't' ? conf_token_text(&t[n - 2]) : NULL;
+
+    conf_problem_add(r->p, false, r->file, r->line, option, remedy, "%s", text);
+    free(option);
+    if (++r->s->problems == SCAN_MOST) {
+        conf_problem_add(r->p, false, r->file, r->line, NULL, "mend these first",
+                         "too many errors, the rest was not read");
+        r->s->given_up = true;
+    }
 }
 
 /* ${NAME} or ${NAME:-default} at `at`. Returns what follows it, or NULL when it was reported. */
@@ -93,10 +110,11 @@ static const char *variable(struct reading *r, const char *at, const char *end)
     name[p - at - 2] = '\0';
     if (p == close && !getenv(name)) {
         char *remedy = mem_printf("set it, or write ${%s:-default}", name);
+        char *text = mem_printf("the environment variable %s is not set", name);
 
-        conf_problem_add(r->p, false, r->file, r->line, NULL, remedy,
-                         "the environment variable %s is not set", name);
+        problem(r, remedy, text);
         free(remedy);
+        free(text);
         return NULL;
     }
     return close + 1;
@@ -131,6 +149,8 @@ static void quoted(struct reading *r)
 
     if (!eol)
         eol = r->end;
+    if (eol > p && eol[-1] == '\r')
+        eol--;
     while (p < eol && *p != quote) {
         if (((unsigned char)*p < 0x20 && *p != '\t') || *p == 0x7f) {
             if (!bad)
@@ -155,8 +175,10 @@ static void quoted(struct reading *r)
     if (p >= eol) {
         problem(r, "end the string on the line where it begins",
                 "a string without its closing quote");
-        r->at = eol;
         token(r, 't', from, true);
+        for (r->at = from; r->at < eol;) /* its braces were most likely meant as braces */
+            if (strchr("{}", *r->at++))
+                token(r, r->at[-1], r->at - 1, false);
         return;
     }
     r->at = p + 1;
@@ -189,6 +211,35 @@ static void comment(struct reading *r)
         r->at++;
 }
 
+/* "name =" at the end of a line, and the next line is a statement: that is a value forgotten, not
+ * one on its way. */
+static void check_missing(struct reading *r, const char *from)
+{
+    struct conf_scan *s = r->s;
+    const struct conf_token *equal = s->count ? &s->tokens[s->count - 1] : NULL;
+    char *word = mem_strn(from, (size_t)(r->at - from)), *name;
+    const char *p = r->at;
+
+    while (p < r->end && (*p == ' ' || *p == '\t'))
+        p++;
+    if (s->count >= 2 && equal->kind == '=' && equal->line != r->line && p < r->end &&
+        ((conf_section_find(word) != CONF_SECTIONS &&
+          (*p == '{' || *p == '"' || isalnum((unsigned char)*p))) ||
+         (conf_option_known(word) && *p == '='))) {
+        name = conf_token_text(equal - 1);
+        conf_problem_add(r->p, false, equal->file, equal->line, name, "write it on the same line",
+                         "it has no value");
+        free(name);
+        push(s, (struct conf_token){.kind = 't',
+                                    .made = true,
+                                    .bad = true,
+                                    .line = equal->line,
+                                    .file = equal->file,
+                                    .text = SPAN("")});
+    }
+    free(word);
+}
+
 /* A word without quotes. libconfuse drops some characters silently, takes others for its own use:
  * those want quotes. */
 static void word(struct reading *r)
@@ -208,6 +259,8 @@ static void word(struct reading *r)
         }
         r->at++;
     }
+    if (!bad)
+        check_missing(r, from);
     token(r, 't', from, bad);
 }
 
@@ -265,9 +318,14 @@ static void include(struct reading *r)
         return;
     }
     hold(s, text);
+    if (memchr(text, '\0', len)) {
+        conf_problem_add(r->p, false, r->file, r->line, "include", NULL, "%s is not a text file",
+                         path);
+        return;
+    }
     s->files++;
     in.file = path;
-    in.at = text;
+    in.at = conf_utf8_begin(text, len);
     in.end = text + len;
     in.line = 1;
     in.from = r;
@@ -293,7 +351,7 @@ static void scan_text(struct reading *r)
 
     if (!scan_size(r))
         return;
-    while (r->at < r->end) {
+    while (r->at < r->end && !s->given_up) {
         const char *p = r->at;
 
         if (*p == '\n') {
@@ -330,13 +388,11 @@ void conf_scan(struct conf_scan *out, const char *file, const char *text,
                         .p = p,
                         .reader = reader,
                         .file = file,
-                        .at = text,
+                        .at = conf_utf8_begin(text, strlen(text)),
                         .end = text + strlen(text),
                         .line = 1};
 
     *out = (struct conf_scan){.files = 1};
-    if (strncmp(text, "\xef\xbb\xbf", 3) == 0) /* editors on other systems begin with U+FEFF */
-        r.at += 3;
     scan_text(&r);
 }
 

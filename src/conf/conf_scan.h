@@ -32,8 +32,9 @@ struct conf_scan {
     unsigned count, cap;
     char **held; /* texts and names the tokens point into */
     unsigned held_count;
-    unsigned files;
+    unsigned files, problems;
     size_t bytes;
+    bool given_up; /* too many problems: what was not read is not judged either */
 };
 
 /* Never fails: what is wrong is in p, and the tokens are as good as can be. */
