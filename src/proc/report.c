@@ -56,6 +56,18 @@ static unsigned warning_bits(const struct tls_cert_facts *f, int64_t now)
            (tls_cert_reason(f, now) == TLS_OK && days != INT_MIN && days < TLS_EXPIRING_DAYS ? (unsigned)TLS_WARN_EXPIRING : 0u);
 }
 
+/* Which of the two files the fault is about. */
+static const char *faulty_file(const struct conf_certificate *c, const struct tls_cert_facts *f)
+{
+    bool names_chain = strstr(f->details, c->chain_file) != NULL, names_key = strstr(f->details, c->key_file) != NULL;
+
+    if (names_chain != names_key)
+        return names_chain ? c->chain_file : c->key_file;
+    if (f->fault == TLS_UNPARSABLE)
+        return strstr(f->details, "the key file") ? c->key_file : c->chain_file;
+    return f->fault == TLS_KEY_ENCRYPTED || f->fault == TLS_KEY_MISMATCH ? c->key_file : c->chain_file;
+}
+
 static json_t *certificate(const struct cert_slot *s, int64_t now)
 {
     const struct tls_cert_facts *f = cert_facts(s->serving);
@@ -65,6 +77,7 @@ static json_t *certificate(const struct cert_slot *s, int64_t now)
     set(o, "title", s->conf->title);
     set(o, "chain", s->conf->chain_file);
     set(o, "key", s->conf->key_file);
+    set(o, "file", f->fault == TLS_OK ? "" : faulty_file(s->conf, f));
     set(o, "subject", cert_subject(s->serving));
     set(o, "names", cert_names(s->serving));
     set(o, "keyType", cert_key_type(s->serving));
@@ -79,16 +92,6 @@ static json_t *certificate(const struct cert_slot *s, int64_t now)
     json_object_set_new(o, "warnings", warnings(warning_bits(f, now)));
     json_object_set_new(o, "fromSnapshot", json_boolean(s->from_snapshot));
     return o;
-}
-
-/* Which of the two files the fault is about. */
-static const char *faulty_file(const struct conf_certificate *c, const struct tls_cert_facts *f)
-{
-    bool names_chain = strstr(f->details, c->chain_file) != NULL, names_key = strstr(f->details, c->key_file) != NULL;
-
-    if (names_chain != names_key)
-        return names_chain ? c->chain_file : c->key_file;
-    return f->fault == TLS_KEY_ENCRYPTED || f->fault == TLS_KEY_MISMATCH ? c->key_file : c->chain_file;
 }
 
 static json_t *rejected(const struct cert_slot *s, int64_t now)

@@ -2,9 +2,10 @@
  * JSON shape (also `check --json`, `why --json`):
  * {"listeners":[{"listener","role","tls","addresses":[],"offered","advertised","wanted","serves","reason","details","hint",
  *   "withoutCertificate","where":{"file","line"},"certificate","daysLeft","warnings":[{"warning","hint"}],
- *   "certificates":[{"title","chain","key","subject","names","keyType","fingerprint","notBefore","notAfter","daysLeft",
+ *   "certificates":[{"title","chain","key","file","subject","names","keyType","fingerprint","notBefore","notAfter","daysLeft",
  *      "usable","reason","details","hint","warnings":[...],"fromSnapshot"}],
  *   "rejected":[{"certificate","file","reason","details","hint","since"}]}]}
+ * "file" of a certificate: which of the two its fault is about, "" when it has none.
  * `check` with fewer rights than run adds "unknown":true to what it could not see. */
 #ifndef PROC_REPORT_H
 #define PROC_REPORT_H

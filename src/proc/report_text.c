@@ -151,6 +151,15 @@ static void print_table(struct buf *b, const json_t *list, const char *only)
 
 /* ---- what there is to say */
 
+/* The fault, with its file in front where it does not name it itself. */
+static void print_cause(struct buf *b, const char *file, const char *details)
+{
+    if (*details && strstr(details, file))
+        buf_printf(b, "    cause:   %s\n", details);
+    else if (*details)
+        buf_printf(b, "    cause:   %s%s%s\n", file, *file ? ": " : "", details);
+}
+
 static void print_certificate(struct buf *b, const json_t *c)
 {
     const json_t *w;
@@ -166,8 +175,7 @@ static void print_certificate(struct buf *b, const json_t *c)
     buf_printf(b, "%s\n", yes(c, "fromSnapshot") ? "; the last good pair, not what is on disk" : "");
     if (yes(c, "unknown"))
         buf_printf(b, "    unknown: this user may not read it, the user that starts postern may\n");
-    if (*str(c, "details"))
-        buf_printf(b, "    cause:   %s\n", str(c, "details"));
+    print_cause(b, str(c, "file"), str(c, "details"));
     if (*str(c, "hint"))
         buf_printf(b, "    remedy:  %s\n", str(c, "hint"));
     json_array_foreach (json_object_get(c, "warnings"), i, w)
@@ -176,9 +184,8 @@ static void print_certificate(struct buf *b, const json_t *c)
 
 static void print_rejected(struct buf *b, const json_t *r)
 {
-    buf_printf(b, "  rejected since %s: %s: %s\n", str(r, "since"), str(r, "file"), str(r, "reason"));
-    if (*str(r, "details"))
-        buf_printf(b, "    cause:   %s\n", str(r, "details"));
+    buf_printf(b, "  on disk since %s, and rejected: %s: %s\n", str(r, "since"), str(r, "file"), str(r, "reason"));
+    print_cause(b, str(r, "file"), str(r, "details"));
     buf_printf(b, "    remedy:  %s\n", str(r, "hint"));
 }
 
