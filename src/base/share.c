@@ -21,7 +21,7 @@ struct entry {
 };
 
 struct slot {
-    _Atomic uint32_t taken;
+    _Atomic uint32_t taken; /* the generation, 0: free */
     _Atomic uint32_t live; /* entries with count > 0 */
     uint32_t used;         /* entries with used set, writer only */
     _Atomic int64_t counter[SHARE_COUNTERS];
@@ -75,12 +75,12 @@ static struct entry *table_of(const struct share *s, int slot)
     return (struct entry *)(uintptr_t)&s->entry[(size_t)slot * s->keys];
 }
 
-int share_take(struct share *s)
+int share_take(struct share *s, unsigned generation)
 {
     for (int i = 0; i < SHARE_SLOTS; i++) {
         uint32_t free_ = 0;
 
-        if (atomic_compare_exchange_strong(&s->slot[i].taken, &free_, 1))
+        if (atomic_compare_exchange_strong(&s->slot[i].taken, &free_, generation))
             return i;
     }
     return -1;
@@ -106,6 +106,13 @@ void share_release(struct share *s, int slot)
     }
     table_clear(s, slot);
     atomic_store(&s->slot[slot].taken, 0);
+}
+
+void share_release_all(struct share *s, unsigned generation)
+{
+    for (int i = 0; i < SHARE_SLOTS; i++)
+        if (atomic_load(&s->slot[i].taken) == generation)
+            share_release(s, i);
 }
 
 void share_add(struct share *s, int slot, enum share_counter c, int64_t delta)

@@ -35,9 +35,11 @@ struct share; /* opaque, mapped MAP_SHARED */
 
 /* keys: how many distinct address keys one worker can count (rounded up to a power of two). */
 int share_new(struct share **out, unsigned keys, struct err *e);
-/* Takes a free slot and clears it; -1 when all are taken. Called by the parent before fork. */
-int share_take(struct share *s);
+/* Takes a free slot for a worker of this generation (not 0); -1 when all are taken. Called by the parent before fork. */
+int share_take(struct share *s, unsigned generation);
 void share_release(struct share *s, int slot);
+/* Releases whatever a generation still holds: its leader died, and its workers have ended without one. */
+void share_release_all(struct share *s, unsigned generation);
 
 void share_add(struct share *s, int slot, enum share_counter c, int64_t delta);
 int64_t share_total(const struct share *s, enum share_counter c); /* over all slots */

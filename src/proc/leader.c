@@ -210,6 +210,15 @@ static bool is_over(const struct leader *l)
     return true;
 }
 
+/* A certificate expires while nothing else happens. */
+static void tell_time(struct leader *l, int64_t now)
+{
+    if (l->state == LEADER_ACTIVE && l->told_s && now > l->told_s)
+        report_log_changes(l->gen, l->told_s, now);
+    if (l->state == LEADER_ACTIVE)
+        l->told_s = now;
+}
+
 static int timeout_ms(const struct leader *l, int64_t now)
 {
     int64_t wait = 1000000;
@@ -229,6 +238,7 @@ static void loop(struct leader *l)
         unsigned n = 0, workers_at, control_at, clients;
 
         restart_due(l, now.mono_us);
+        tell_time(l, now.real_us / 1000000);
         p[n++] = (struct pollfd){.fd = l->setup->supervisor_fd, .events = POLLIN};
         p[n++] = (struct pollfd){.fd = l->signal_fd, .events = POLLIN};
         p[n++] = (struct pollfd){.fd = l->store_fd, .events = POLLIN};

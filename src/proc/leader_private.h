@@ -35,6 +35,7 @@ struct leader {
     unsigned worker_count;
     enum leader_state state;
     bool reported; /* READY was sent */
+    int64_t told_s; /* up to here what the clock changes has been logged */
     int signal_fd;
     struct proc_generation others[SHARE_SLOTS]; /* what the supervisor says there is */
     unsigned other_count;

@@ -237,7 +237,7 @@ int leader_fork_worker(struct leader *l, unsigned number, struct err *e)
     struct leader_worker *w = &l->workers[number];
     int mine[2] = {-1, -1}, store[2] = {-1, -1};
 
-    w->slot = share_take(l->setup->share);
+    w->slot = share_take(l->setup->share, l->setup->number);
     if (w->slot < 0)
         return err_set(e, "no free slot for another worker");
     if (chan_pair(mine, e) < 0 || chan_pair(store, e) < 0 ||

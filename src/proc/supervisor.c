@@ -54,6 +54,13 @@ struct gen {
     int64_t busy_until_us, busy_next_us;
 };
 
+#define ORPHANS 64
+
+struct orphan { /* a generation whose leader has ended */
+    unsigned generation;
+    int64_t at_us; /* its slots are released then */
+};
+
 struct asker { /* somebody waits for the result of a reload */
     unsigned generation; /* whose leader asked */
     uint32_t token;
@@ -75,6 +82,8 @@ struct supervisor {
     int64_t next_watch_us, next_watchdog_us, watchdog_us;
     struct asker askers[ASKERS];
     unsigned asker_count;
+    struct orphan orphans[ORPHANS];
+    unsigned orphan_count;
     struct backoff backoff;
     bool was_active; /* a generation served once: from now on failures are survived */
     bool stopping;
@@ -523,8 +532,27 @@ static void say_death(const struct gen *g, int status)
     log_end(&l);
 }
 
-/* A leader that had the workers' slots is gone; they end by themselves, and so does what they counted. The slots are
- * released by number: each leader's children are only in its own. */
+/* The workers of a leader that is gone end by themselves, within two seconds; after three what they counted is dropped. */
+static void orphan(struct supervisor *s, unsigned number)
+{
+    if (s->orphan_count == ORPHANS)
+        share_release_all(s->share, s->orphans[--s->orphan_count].generation);
+    s->orphans[s->orphan_count++] = (struct orphan){number, clock_now().mono_us + 3 * SECOND};
+}
+
+static void release_orphans(struct supervisor *s, int64_t now)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < s->orphan_count; i++) {
+        if (now < s->orphans[i].at_us)
+            s->orphans[kept++] = s->orphans[i];
+        else
+            share_release_all(s->share, s->orphans[i].generation);
+    }
+    s->orphan_count = kept;
+}
+
 static void leader_ended(struct supervisor *s, struct gen *g, int status)
 {
     bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -532,9 +560,7 @@ static void leader_ended(struct supervisor *s, struct gen *g, int status)
     int64_t now = clock_now().mono_us;
 
     from_leader(s, g->number);
-    for (unsigned i = 0; i < s->gen_count; i++)
-        if (s->gens[i].leader && waitpid(s->gens[i].leader, NULL, WNOHANG) == 0)
-            continue;
+    orphan(s, g->number);
     if (g->fd >= 0)
         close(g->fd);
     g->fd = -1;
@@ -688,6 +714,7 @@ static void serve(struct supervisor *s)
         look_at_files(s, &now);
         start_due(s, &now);
         kill_if_due(s, now.mono_us);
+        release_orphans(s, now.mono_us);
         if (s->watchdog_us && now.mono_us >= s->next_watchdog_us) {
             notify_send("WATCHDOG=1");
             s->next_watchdog_us = now.mono_us + s->watchdog_us;

@@ -15,9 +15,11 @@ void session_ask_tls(struct session *s)
     struct tls_offer o;
 
     session_offer(s, &o);
-    s->asked = true;
-    s->offered = o.offered;
-    s->reason = (uint8_t)o.reason;
+    if (!s->in_tls) { /* what was offered in clear is what the log of the session tells */
+        s->asked = true;
+        s->offered = o.offered;
+        s->reason = (uint8_t)o.reason;
+    }
     v.advertise = o.advertised;
     v.accept = o.offered;
     v.code = o.code;

@@ -20,8 +20,8 @@ START_TEST(counts_add_up_over_slots_and_die_with_them)
     int a, b;
 
     ck_assert_int_eq(share_new(&s, 100, &e), 0);
-    a = share_take(s);
-    b = share_take(s);
+    a = share_take(s, 1);
+    b = share_take(s, 1);
     ck_assert_int_ne(a, b);
     share_key_add(s, a, &k);
     share_key_add(s, a, &k);
@@ -41,7 +41,7 @@ START_TEST(totals_survive_a_slot_levels_do_not)
     int a;
 
     ck_assert_int_eq(share_new(&s, 100, &e), 0);
-    a = share_take(s);
+    a = share_take(s, 1);
     share_add(s, a, SHARE_MESSAGES, 5);
     share_add(s, a, SHARE_CONNECTIONS_NOW, 5);
     share_release(s, a);
@@ -57,7 +57,7 @@ START_TEST(many_keys_come_and_go_in_a_small_table)
     int a;
 
     ck_assert_int_eq(share_new(&s, 128, &e), 0);
-    a = share_take(s);
+    a = share_take(s, 1);
     for (unsigned i = 0; i < 100000; i++) {
         struct addr_key k = key(i), old = key(i - 40);
 
@@ -83,7 +83,7 @@ START_TEST(a_full_table_says_so)
     unsigned i;
 
     ck_assert_int_eq(share_new(&s, 64, &e), 0);
-    a = share_take(s);
+    a = share_take(s, 1);
     for (i = 0; i < 65; i++) {
         struct addr_key k = key(i);
 
@@ -106,13 +106,30 @@ START_TEST(slots_run_out_politely)
 
     ck_assert_int_eq(share_new(&s, 64, &e), 0);
     for (int i = 0; i < SHARE_SLOTS; i++)
-        ck_assert_int_ge(share_take(s), 0);
-    ck_assert_int_eq(share_take(s), -1);
+        ck_assert_int_ge(share_take(s, 1), 0);
+    ck_assert_int_eq(share_take(s, 1), -1);
     share_release(s, 5);
-    ck_assert_int_eq(share_take(s), 5);
+    ck_assert_int_eq(share_take(s, 1), 5);
 }
 END_TEST
 
-SUITE_MAIN("share", counts_add_up_over_slots_and_die_with_them,
+START_TEST(a_generation_lets_go_of_all_it_held)
+{
+    struct share *s;
+    struct err e;
+    int a, b;
+
+    ck_assert_int_eq(share_new(&s, 64, &e), 0);
+    a = share_take(s, 7);
+    b = share_take(s, 8);
+    share_add(s, a, SHARE_CONNECTIONS_NOW, 3);
+    share_add(s, b, SHARE_CONNECTIONS_NOW, 2);
+    share_release_all(s, 7);
+    ck_assert_int_eq(share_total(s, SHARE_CONNECTIONS_NOW), 2);
+    ck_assert_int_eq(share_take(s, 9), a);
+}
+END_TEST
+
+SUITE_MAIN("share", a_generation_lets_go_of_all_it_held, counts_add_up_over_slots_and_die_with_them,
            totals_survive_a_slot_levels_do_not, many_keys_come_and_go_in_a_small_table,
            a_full_table_says_so, slots_run_out_politely)
