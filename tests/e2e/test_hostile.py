@@ -159,7 +159,7 @@ class Hostile(DaemonTest):
         self.others_served()
 
     def test_talks_before_the_banner(self):
-        d = self.daemon(options={"greet-delay": "1"})
+        d = self.daemon(options={"greet-delay": "1s"})
         with d.client() as c:
             c.send("EHLO early.example.net\r\n")
             self.assertIn(c.reply().code, (220, 421, 554))

@@ -142,9 +142,9 @@ class Kill(DaemonTest):
     def test_a_death_uses_the_snapshot(self):
         """A half-edited file on disk never turns a crash into an outage."""
         d = self.daemon(listeners=ONE)
+        pid = d.pids("leader")[0]
         d.conf.write_text("listener {{{ nonsense")
         d.key.write_text("nonsense")
-        pid = d.pids("leader")[0]
         state = ["--state-dir", str(d.state)]
         d.kill(pid)
 

@@ -21,6 +21,7 @@ POSTERN = os.environ.get("POSTERN", "build/postern")
 IS_ROOT = os.geteuid() == 0
 IS_ASAN = "asan" in POSTERN
 PATIENCE = 60 if IS_ASAN else 30
+TEST_SECONDS = 480 if IS_ASAN else 240
 
 
 def wait_until(what, deadline=PATIENCE, every=0.02):
@@ -63,6 +64,7 @@ class Ca:
         base = self.dir / f"work-{os.getpid()}-{self.count}"
         k, csr, crt, ext = (pathlib.Path(f"{base}.{x}") for x in ("key", "csr", "crt", "ext"))
         algo = {"ec": ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+                "secp256k1": ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"],
                 "rsa": ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
                 "rsa1024": ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"],
                 "ed25519": ["-algorithm", "ED25519"]}[kind]
@@ -83,6 +85,9 @@ class Ca:
         if passphrase:
             run("openssl", "pkcs8", "-topk8", "-v2", "aes-256-cbc", "-passout", f"pass:{passphrase}", "-in", k, "-out", f"{k}.enc")
             os.rename(f"{k}.enc", k)
+        if not self_signed:
+            with open(crt, "ab") as f:
+                f.write(self.pem.read_bytes())
         os.chmod(k, 0o600)
         os.rename(k, key)
         os.rename(crt, chain)
@@ -257,7 +262,8 @@ class Daemon:
         return [POSTERN, *map(str, words)]
 
     def environment(self):
-        return dict(os.environ, ASAN_OPTIONS=f"log_path={self.dir}/asan:detect_leaks=1:log_exe_name=1",
+        # the test's authority is one that the system trusts: what is served is warned about only where a test wants that
+        return dict(os.environ, SSL_CERT_FILE=str(self.ca.pem), ASAN_OPTIONS=f"log_path={self.dir}/asan:detect_leaks=1:log_exe_name=1",
                     UBSAN_OPTIONS=f"print_stacktrace=1:halt_on_error=1:log_path={self.dir}/ubsan")
 
     def start(self, wait=True):
@@ -368,10 +374,22 @@ def below_ours(message):
     return b"\n".join(lines[i:])
 
 
+def _took_too_long(signum, frame):
+    raise AssertionError(f"this test took longer than {TEST_SECONDS} s")
+
+
 class DaemonTest(unittest.TestCase):
     """Daemons started by self.daemon(...) are stopped at the end; a failing test shows their logs."""
 
     maxDiff = None
+
+    def run(self, result=None):
+        signal.signal(signal.SIGALRM, _took_too_long)
+        signal.alarm(TEST_SECONDS)
+        try:
+            return super().run(result)
+        finally:
+            signal.alarm(0)
 
     def daemon(self, **kw):
         d = Daemon(start=False, **kw)
