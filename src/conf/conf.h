@@ -98,7 +98,7 @@ struct conf {
     const char *file;      /* as given */
     const char *hostname;
     const char *state_dir;
-    const char *user, *worker_user; /* NULL: the current user */
+    const char *user, *worker_user; /* NULL: the current user; worker_user not given: the same pointer as user */
     const char *group;
     unsigned workers;      /* resolved: never 0 */
     bool lab;              /* floors of RFC 5321 may be undercut: tests only */
@@ -153,10 +153,13 @@ struct conf_reader {
     int (*read)(void *arg, const char *path, char **text, size_t *len, struct err *e);
     void *arg;
 };
+/* Regular files of text up to 64 MiB, without NUL bytes. arg is not used. */
 int conf_read_disk(void *arg, const char *path, char **text, size_t *len, struct err *e);
 
 /* Parses text (NUL-terminated) as the content of `file`. 0 and *out when no errors (warnings possible),
- * else -1. All problems are in *p at once, in file and line order. Opens nothing but through reader. */
+ * else -1 and *out NULL. All problems are in *p at once, in file and line order; some may be there already. Opens
+ * nothing but through reader: mailbox-file, alias-file and include("FILE"). One load at a time: libconfuse's
+ * scanner is global. */
 int conf_load(struct conf **out, const char *file, const char *text, const struct conf_reader *reader,
               struct conf_problems *p);
 void conf_free(struct conf **c);

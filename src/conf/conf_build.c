@@ -64,7 +64,8 @@ void conf_free(struct conf **c)
 const struct conf_raw_section **conf_build_sections(const struct conf_building *b,
                                                     enum conf_section_kind kind, unsigned *count)
 {
-    const struct conf_raw_section **list = mem_alloc(b->raw->count * sizeof *list);
+    const struct conf_raw_section **list =
+        mem_alloc(b->raw->count * sizeof(struct conf_raw_section *));
 
     *count = 0;
     for (unsigned i = 0; i < b->raw->count; i++)

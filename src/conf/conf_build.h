@@ -39,6 +39,8 @@ int conf_value_number(const struct conf_option *o, const char *text, uint64_t *o
 void conf_listener_build(const struct conf_building *b);
 /* conf_delivery.c */
 void conf_delivery_build(const struct conf_building *b);
+/* Does the template have %d, or %u? */
+bool conf_delivery_uses(const char *path, char what);
 /* Expands the template for one mailbox. Memory of the snapshot. */
 char *conf_delivery_path(struct conf *c, const struct conf_delivery *d, const char *local,
                          const char *domain);

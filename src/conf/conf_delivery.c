@@ -4,11 +4,18 @@
 
 #include "conf/conf_build.h"
 
+bool conf_delivery_uses(const char *path, char what)
+{
+    for (const char *p = path; (p = strchr(p, '%')) != NULL && p[1]; p += 2)
+        if (p[1] == what)
+            return true;
+    return false;
+}
+
 static void check_path(const struct conf_building *b, const struct conf_raw_section *sec,
                        const struct conf_delivery *d)
 {
     const struct conf_raw_setting *s = conf_raw_find(sec, "path");
-    bool user = false;
 
     if (!s || !d->path)
         return;
@@ -16,14 +23,13 @@ static void check_path(const struct conf_building *b, const struct conf_raw_sect
         if (*p != '%')
             continue;
         p++;
-        user |= *p == 'u';
         if (*p != 'u' && *p != 'd' && *p != '%') {
             conf_build_error(b, s, 0, "%d is the domain, %u the mailbox, %% a percent sign",
-                             "unknown \"%%%.1s\" in the path", *p ? p : "");
+                             "unknown \"%%%.1s\" in the path", p);
             return;
         }
     }
-    if (!user)
+    if (!conf_delivery_uses(d->path, 'u'))
         conf_build_error(b, s, 0, "write for example /var/mail/%d/%u",
                          "without %%u all mailboxes would share one directory");
 }

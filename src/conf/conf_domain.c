@@ -46,7 +46,8 @@ struct conf_names *conf_domain_by_name(const struct conf_domains *d, const char 
 {
     struct conf_names key = {.domain.name = name}, *k = &key, **found;
 
-    found = d->count ? bsearch(&k, d->sorted, d->count, sizeof *d->sorted, by_domain) : NULL;
+    found =
+        d->count ? bsearch(&k, d->sorted, d->count, sizeof(struct conf_names *), by_domain) : NULL;
     return found ? *found : NULL;
 }
 
@@ -290,7 +291,8 @@ static void postmaster(struct conf *c, const struct conf_domains *d)
 static void shared_paths(const struct conf_building *b, const struct conf_domains *d)
 {
     const struct conf *c = b->conf;
-    const struct conf_names **first = mem_alloc((c->delivery_count + 1) * sizeof *first);
+    const struct conf_names **first =
+        mem_alloc((c->delivery_count + 1) * sizeof(struct conf_names *));
 
     for (unsigned i = 0; i < d->count && c->delivery_count; i++) {
         const struct conf_names *n = &d->all[i];
@@ -298,7 +300,7 @@ static void shared_paths(const struct conf_building *b, const struct conf_domain
 
         if (!first[n->delivery]) {
             first[n->delivery] = n;
-        } else if (!strstr(to->path, "%d")) {
+        } else if (!conf_delivery_uses(to->path, 'd')) {
             conf_problem_add(b->p, false, to->where.file, to->where.line, "path",
                              "put %d into the path",
                              "mailboxes of %s and %s would share directories",

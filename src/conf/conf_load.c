@@ -252,6 +252,7 @@ static unsigned parse_once(struct conf_raw *raw, struct conf_scan *s, struct con
 {
     cfg_opt_t subs[CONF_SECTIONS][64];
     struct buf text = {0};
+    unsigned at;
     cfg_t *cfg = cfg_init(tables_of(CONF_GLOBAL, subs), CFGF_NONE);
 
     now = (struct parsing){.s = s, .raw = raw, .p = p, .stopped_at = UINT_MAX};
@@ -264,7 +265,9 @@ static unsigned parse_once(struct conf_raw *raw, struct conf_scan *s, struct con
         now.stopped_at = token_at(cfg);
     cfg_free(cfg);
     buf_clear(&text);
-    return now.stopped_at;
+    at = now.stopped_at;
+    now = (struct parsing){0};
+    return at;
 }
 
 int conf_raw_parse(struct conf_raw *out, struct conf_scan *s, struct conf_problems *p)
@@ -283,8 +286,9 @@ int conf_raw_parse(struct conf_raw *out, struct conf_scan *s, struct conf_proble
         conf_problems_free(&said);
         conf_raw_free(out);
         if (tries == CONF_REPAIRS) {
-            conf_problem_add(p, false, at < s->count ? s->tokens[at].file : NULL,
-                             at < s->count ? s->tokens[at].line : 0, NULL, "mend these first",
+            const struct conf_token *t = &s->tokens[at < s->count ? at : s->count - 1];
+
+            conf_problem_add(p, false, t->file, t->line, NULL, "mend these first",
                              "too many errors, the rest was not read");
             return -1;
         }

@@ -9,7 +9,7 @@
 #define FIELD(s, f) .at = offsetof(struct s, f), .width = sizeof(((struct s *)0)->f)
 #define LIMIT(f)                                                                                   \
     .at = offsetof(struct conf, limits.f), .width = sizeof(((struct conf_limits *)0)->f)
-#define NETS(s, f, c) FIELD(s, f), .count_at = offsetof(struct s, c)
+#define NETS(s, f, c) .at = offsetof(struct s, f), .count_at = offsetof(struct s, c)
 #define OWN .at = CONF_NO_FIELD
 #define WORDS(...)                                                                                 \
     .words = (const char *const[])                                                                 \
@@ -18,7 +18,7 @@
     }
 #define RANGE(lo, hi) .min = (lo), .max = (hi)
 #define HOUR 3600
-#define DAY 86400
+#define DAY UINT64_C(86400)
 #define KIB ((uint64_t)1024)
 
 const struct conf_section_row conf_sections[CONF_SECTIONS] = {

@@ -70,9 +70,10 @@ static void number(struct buf *b, const struct conf_option *o, uint64_t v)
 {
     if (o->type == CONF_MODE)
         buf_printf(b, "%04" PRIo64, v);
+    else if (o->type == CONF_SIZE && v >= 1073741824 && v % 1073741824 == 0)
+        buf_printf(b, "%" PRIu64 "G", v / 1073741824);
     else if (o->type == CONF_SIZE && v >= 1024 && v % 1024 == 0)
-        buf_printf(b, "%" PRIu64 "%s", v % 1048576 ? v / 1024 : v / 1048576,
-                   v % 1048576 ? "K" : "M");
+        buf_printf(b, "%" PRIu64 "K", v / 1024);
     else
         buf_printf(b, "%" PRIu64 "%s", v,
                    o->type == CONF_SECONDS  ? "s"
@@ -102,7 +103,10 @@ static void facts(struct buf *b, const struct conf_option *o)
     if (o->required)
         buf_printf(b, "; must be given");
     else if (o->fallback)
-        buf_printf(b, "; default %s", *o->fallback ? o->fallback : "{}");
+        buf_printf(b, "; default %s",
+                   o->type != CONF_NETS ? o->fallback
+                   : *o->fallback       ? o->sample
+                                        : "{}");
     buf_printf(b, ".");
 }
 

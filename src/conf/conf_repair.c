@@ -1,5 +1,6 @@
 /* What to do when libconfuse stops: find out what it was waiting for, say it in the words of the
  * file, and mend the tokens so that parsing can go on and the rest is checked too. */
+#include <assert.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +87,7 @@ static char *unknown_remedy(enum conf_section_kind kind, const char *name, const
         return mem_str("it stands outside of every section");
     if (home != CONF_SECTIONS && home != kind)
         return mem_printf("it belongs into a %s section", conf_sections[home].name);
-    return mem_str("remove it; docs/configuration.md lists every option");
+    return mem_str("remove it; postern.conf(5) lists every option");
 }
 
 /* The scan takes include("file") away; what is left here is another form of it. */
@@ -293,11 +294,15 @@ static void at_end(struct conf_scan *s, const struct conf_shape *pl, struct conf
 void conf_repair(struct conf_scan *s, unsigned at, struct conf_problems *p)
 {
     struct conf_shape pl = conf_shape(s, at);
-    struct conf_token *t = at < s->count ? &s->tokens[at] : NULL;
+    const struct conf_token *t;
 
-    if (!t) {
+    assert(s->tokens); /* nothing at all is a valid configuration to libconfuse */
+    if (at >= s->count) {
         at_end(s, &pl, p);
-    } else if (pl.state == CONF_A_NAME && t->kind == 't') {
+        return;
+    }
+    t = &s->tokens[at];
+    if (pl.state == CONF_A_NAME && t->kind == 't') {
         unknown_name(s, at, &pl, p);
     } else if (pl.state == CONF_A_NAME) {
         say(s, p, t, NULL, mem_str("remove it"),

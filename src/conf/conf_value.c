@@ -258,7 +258,7 @@ static void fill_nets(const struct conf_building *b, const struct conf_option *o
         }
         free(text);
     }
-    memcpy(to + o->at, &nets, sizeof nets);
+    memcpy(to + o->at, &nets, sizeof(struct net *));
     store(to + o->count_at, sizeof(unsigned), n);
 }
 
