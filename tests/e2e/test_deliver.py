@@ -90,7 +90,7 @@ class Deliver(DaemonTest):
             self.assertIn("CHUNKING", c.hello())
             c.expect("MAIL FROM:<x@example.net> BODY=8BITMIME SIZE=30", 250)
             c.expect("RCPT TO:<bob@example.test>", 250)
-            c.send("BDAT 10\r\nSubject: ")
+            c.send("BDAT 9\r\nSubject: ")
             self.assertEqual(c.reply().code, 250)
             c.send(b"BDAT 12 LAST\r\nx\r\n\r\n.\r\nend\xe9")
             self.assertEqual(c.reply().code, 250, "bytes of BDAT are counted, dots are not special")

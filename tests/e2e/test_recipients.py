@@ -41,7 +41,7 @@ class Recipients(DaemonTest):
         for address, code in (("alice@example.test", 250), ("ALICE@EXAMPLE.TEST", 250), ("alice+tag@example.test", 250),
                               ("nobody@example.test", 550), ("alice@elsewhere.test", 550), ("postmaster@example.test", 250),
                               ("postmaster@catch.example.test", 250), ("whoever@catch.example.test", 250),
-                              ('"alice"@example.test', 250), ("../../etc@catch.example.test", 250),
+                              ('"alice"@example.test', 250), ('"../../etc"@catch.example.test', 250), ("../../etc@catch.example.test", 501),
                               ("dora@xn--bcher-kva.example.test", 250), ("DORA@XN--BCHER-KVA.example.test", 250),
                               ("nobody@xn--bcher-kva.example.test", 550), ("postmaster", 250), ("Postmaster", 250),
                               ("alice", 550)):

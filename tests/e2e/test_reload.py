@@ -91,6 +91,107 @@ class Reload(DaemonTest):
             self.assertIn(str(taken.getsockname()[1]), done.out + done.err)
         self.assertTrue(d.offers())
 
+    def test_death_before_ready(self):
+        """A new generation that dies while it is made is no harm to the old one."""
+        d = self.prepared(listeners=ONE)
+        for i in range(12):  # something to load, so that there is a time in which to die
+            title = f"more{i}"
+            d.certificates[title] = (d.dir / f"{title}.pem", d.dir / f"{title}-key.pem")
+            d.ca.issue(*d.certificates[title], name=f"{title}.example.org", kind="rsa")
+        d.write()
+        d.start()
+        before = self.generation(d)
+        old = {p["pid"] for p in d.status()["processes"]}
+        tasks = pathlib.Path(f"/proc/{d.proc.pid}/task/{d.proc.pid}/children")
+        killed = 0
+        with d.client() as c:
+            c.hello()
+            for _ in range(5):
+                d.proc.send_signal(signal.SIGHUP)
+                young = wait_until(lambda: [int(p) for p in tasks.read_text().split() if int(p) not in old], every=0.001)
+                for pid in young:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                        killed += 1
+                wait_until(lambda: not [p for p in tasks.read_text().split() if int(p) in young])
+                self.assertEqual(self.generation(d), before)
+                self.assertTrue(d.offers())
+                c.expect("NOOP", 250)
+        self.assertEqual(killed, 5)
+        d.wait_event("tls.reload-failed")
+        self.assertEqual(d.reload().returncode, 0)
+        self.assertGreater(self.generation(d), before)
+
+    def test_expired_does_not_replace(self):
+        d = self.daemon(listeners=ONE)
+        d.ca.issue(d.chain, d.key, start=-30, end=-1)
+        done = d.reload()
+        self.assertEqual(done.returncode, 0, "an unusable file never fails a reload")
+        report = d.why("mx")
+        self.assertEqual((report["reason"], report["rejected"][0]["reason"]), ("ok", "expired"))
+        self.assertTrue(report["certificates"][0]["fromSnapshot"])
+
+    def test_sockets_never_close(self):
+        """Connections that wait in the backlog while generations change are all served."""
+        d = self.daemon(listeners=ONE)
+        port = d.port("mx")
+        for _ in range(5):
+            reload = subprocess.Popen(d.argv("reload", "-c", d.conf), env=d.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            held = [Client(port) for _ in range(50)]
+            try:
+                for c in held:
+                    c.expect(None, 220)
+            finally:
+                for c in held:
+                    c.close()
+            self.assertEqual(reload.wait(PATIENCE), 0)
+        self.assertEqual(d.port("mx"), port, "port 0 is the same port after a reload")
+
+    def test_listeners_come_and_go(self):
+        d = self.daemon(listeners=dict(ONE))
+        d.listeners["more"] = {"tls": "off"}
+        d.write()
+        self.assertEqual(d.reload().returncode, 0)
+        more = d.port("more")
+        Client(more).expect(None, 220)
+        del d.listeners["more"]
+        d.write()
+        self.assertEqual(d.reload().returncode, 0)
+
+        def refused():
+            try:
+                Client(more, timeout=2).close()
+                return False
+            except ConnectionRefusedError:
+                return True
+        wait_until(refused)
+        self.assertTrue(d.offers())
+
+    def test_old_generation_idle_sessions_are_let_go(self):
+        d = self.daemon(listeners=ONE, options={"drain-idle": "1"})
+        with d.client() as c:
+            c.hello()
+            self.assertEqual(d.reload().returncode, 0)
+            self.assertIn("4.3.2", c.reply())
+            self.assertTrue(c.ended())
+
+    def test_fifth_generation(self):
+        """The oldest says 421 at its next boundary outside a transaction, and never inside one."""
+        d = self.daemon(listeners=ONE)
+        with d.client() as idle, d.client() as busy:
+            idle.hello()
+            busy.hello()
+            busy.expect("MAIL FROM:<a@example.net>", 250)
+            for _ in range(5):
+                self.assertEqual(d.reload().returncode, 0)
+            self.assertEqual(idle.reply().code, 421)
+            busy.expect("RCPT TO:<alice@example.test>", 250)
+            busy.expect("DATA", 354)
+            busy.send(stuff(BODY))
+            self.assertEqual(busy.reply().code, 250)
+            self.assertEqual(busy.reply().code, 421)
+        self.assertEqual(d.bodies(), [BODY])
+
     def test_drain_waits_for_data(self):
         d = self.daemon(listeners=ONE)
         with d.client() as c:

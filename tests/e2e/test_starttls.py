@@ -60,6 +60,15 @@ def weak(d):
     d.ca.issue(d.chain, d.key, kind="rsa1024")
 
 
+def weakly_signed(d):
+    d.ca.issue(d.chain, d.key, digest="sha1")
+
+
+def odd_curve(d):
+    """Nothing is wrong with it but that no client of TLS can use it."""
+    d.ca.issue(d.chain, d.key, kind="secp256k1")
+
+
 def expired(d):
     d.ca.issue(d.chain, d.key, start=-30, end=-1)
 
@@ -70,7 +79,8 @@ def not_yet(d):
 
 SPOILED = [(gone_chain, "unreadable"), (gone_key, "unreadable"), (truncated, "unparsable"), (empty, "unparsable"),
            (garbage, "unparsable"), (another_key, "key-mismatch"), (encrypted, "key-encrypted"),
-           (client_only, "not-for-servers"), (weak, "too-weak")]
+           (client_only, "not-for-servers"), (weak, "too-weak"),
+           (weakly_signed, "too-weak"), (odd_curve, "handshake-failed")]
 
 
 class Offered(DaemonTest):
@@ -201,6 +211,48 @@ class Spoiled(DaemonTest):
         self.assertEqual(rejected[0]["reason"], "expired")
         self.assertEqual(d.why("mx")["reason"], "ok")
 
+    def test_the_clock_goes_on_while_the_daemon_runs(self):
+        day, slow = 86400, 3 if IS_ASAN else 1
+        d = self.prepared(listeners={"mx": {"tls": "starttls"}, "ends": {"tls": "starttls", "expired": "withhold", "certificate": '{"ends"}'},
+                                     "begins": {"tls": "starttls", "expired": "withhold", "certificate": '{"begins"}'}})
+        for title, start, end in (("ends", -1, 8 * slow / day), ("begins", 8 * slow / day, 30)):
+            d.certificates[title] = (d.dir / f"{title}.pem", d.dir / f"{title}-key.pem")
+            d.ca.issue(*d.certificates[title], start=start, end=end)
+        d.write()
+        d.start()
+        self.assertEqual((d.offers("ends"), d.offers("begins")), (True, False))
+        wait_until(lambda: not d.offers("ends"))
+        wait_until(lambda: d.offers("begins"))
+        report = d.why()
+        self.assertEqual((report["ends"]["offered"], report["ends"]["reason"]), (False, "expired"))
+        self.assertEqual((report["begins"]["offered"], report["begins"]["reason"]), (True, "ok"))
+        d.wait_event("tls.certificate-expired")
+
+    def test_a_link_swapped_above_the_files(self):
+        """As renewal tools do it: live/ points to another directory from now on."""
+        d = self.prepared(listeners=ONE)
+        for n in ("one", "two"):
+            (d.dir / n).mkdir()
+            d.ca.issue(d.dir / n / "cert.pem", d.dir / n / "key.pem")
+        live = d.dir / "live"
+        live.symlink_to("one")
+        d.certificates["mx"] = (live / "cert.pem", live / "key.pem")
+        d.write()
+        d.start()
+
+        def served():
+            with d.client() as c:
+                c.hello()
+                c.starttls()
+                return c.sock.getpeercert(binary_form=True)
+        with d.client() as held:
+            held.hello()
+            before = served()
+            (d.dir / "live.new").symlink_to("two")
+            os.rename(d.dir / "live.new", live)
+            wait_until(lambda: served() != before, 10 if not IS_ASAN else 20)
+            held.expect("NOOP", 250)
+
     @unittest.skipUnless(IS_ROOT, "needs an account to start as")
     def test_unreadable_without_root(self):
         d = self.daemon(listeners=ONE, run_as=user_for_tests())
@@ -214,6 +266,37 @@ class Spoiled(DaemonTest):
 
 for how, reason in SPOILED:
     setattr(Spoiled, f"test_{how.__name__}", lambda self, how=how, reason=reason: self.spoil_and_mend(how, reason))
+
+
+class Warned(DaemonTest):
+    """Warnings never withdraw the offer."""
+
+    def test_each(self):
+        cases = {"self-signed": {"self_signed": True}, "hostname-mismatch": {"name": "other.example.org"},
+                 "expiring": {"end": 5}, "key-readable": {}, "rare-key": {"kind": "ed25519"}, "untrusted": {}}
+        d = self.prepared(listeners={w: {"tls": "starttls", "certificate": '{"%s"}' % w} for w in cases})
+        d.certificates = {}
+        stranger = Ca(d.dir / "stranger")
+        for w, how in cases.items():
+            d.certificates[w] = (d.dir / f"{w}.pem", d.dir / f"{w}-key.pem")
+            (stranger if w == "untrusted" else d.ca).issue(*d.certificates[w], **how)
+        chain = d.certificates["untrusted"][0]
+        put(chain, chain.read_bytes() + stranger.pem.read_bytes())
+        os.chmod(d.certificates["key-readable"][1], 0o644)
+        d.write()
+        d.start()
+        report = d.why()
+        for w in cases:
+            with self.subTest(w):
+                self.assertIn(w, [x["warning"] for x in report[w]["warnings"]])
+                self.assertTrue(all(x["hint"] for x in report[w]["warnings"]))
+                self.assertEqual((report[w]["offered"], report[w]["reason"]), (True, "ok"))
+                self.assertTrue(d.offers(w))
+                self.assertIn(w, d.command("why", w).out)
+        self.assertNotIn("key-readable", [x["warning"] for x in report["untrusted"]["warnings"]])
+        self.assertEqual(d.command("check").returncode, 1)
+        d.wait_event("tls.certificate-expiring")
+        d.wait_event("tls.certificate-warning", "reason=hostname-mismatch")
 
 
 class Without(DaemonTest):

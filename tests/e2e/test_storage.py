@@ -24,18 +24,19 @@ def can_mount():
 
 @unittest.skipUnless(can_mount(), "needs root and mount(2)")
 class Disk(DaemonTest):
-    def on_small_disk(self, kind):
+    def on_small_disk(self, kind, options="loop"):
         d = self.prepared(listeners=ONE)
         if kind == "ext4":
             image = d.dir / "disk"
             with open(image, "wb") as f:
                 f.truncate(8 << 20)
             run("mkfs.ext4", "-q", "-m", "0", image)
-            run("mount", "-o", "loop", image, d.mail)
+            run("mount", "-o", options, image, d.mail)
         else:
             run("mount", "-t", "tmpfs", "-o", "size=3m", "none", d.mail)
         self.addCleanup(lambda: run("umount", "-l", d.mail, check=False))
-        os.chmod(d.mail, 0o777)
+        if "ro" not in options.split(","):
+            os.chmod(d.mail, 0o777)
         return d.start()
 
     def fill(self, kind):
@@ -67,14 +68,31 @@ class Disk(DaemonTest):
     def test_full_tmpfs(self):
         self.fill("tmpfs")
 
-    def test_read_only(self):
-        d = self.on_small_disk("ext4")
-        run("mount", "-o", "remount,ro", d.mail)
+    def test_read_only_at_the_start(self):
+        d = self.on_small_disk("ext4", "loop,ro")
         with d.client() as c:
             c.hello()
-            self.assertEqual(c.deliver(b"Subject: x\n\n").code // 10, 45)
+            self.assertIn("451", c.deliver(b"Subject: x\n\n"))
             run("mount", "-o", "remount,rw", d.mail)
+            os.chmod(d.mail, 0o777)
             wait_until(lambda: c.deliver(b"Subject: x\n\nagain\n").code == 250)
+        d.wait_event("delivery.failed", "ead-only")
+
+    def test_read_only_after_an_error(self):
+        """What ext4 does with errors=remount-ro when the disk fails, while everything is open."""
+        d = self.on_small_disk("ext4", "loop,errors=remount-ro")
+        device = run("findmnt", "-n", "-o", "SOURCE", d.mail).out.strip()
+        trigger = pathlib.Path("/sys/fs/ext4") / pathlib.Path(device).name / "trigger_fs_error"
+        if not trigger.exists():
+            self.skipTest(f"no {trigger}")
+        with d.client() as c:
+            c.hello()
+            self.assertEqual(c.deliver(b"Subject: before\n\n").code, 250)
+            trigger.write_text("x")
+            for _ in range(3):
+                self.assertIn("451", c.deliver(b"Subject: after\n\n"))
+        self.assertEqual(d.bodies(), [b"Subject: before\n\n"])
+        d.wait_event("delivery.failed")
 
 
 class Mailbox(DaemonTest):
@@ -91,6 +109,8 @@ class Mailbox(DaemonTest):
         d = self.daemon(listeners=ONE)
         (d.mail / "example.test").mkdir()
         (d.mail / "example.test" / "alice").write_text("in the way")
+        if IS_ROOT:
+            os.chown(d.mail / "example.test", pwd.getpwnam(user_for_tests()).pw_uid, -1)
         with d.client() as c:
             c.hello()
             self.assertEqual(c.deliver(b"Subject: 1\n\n").code, 451)
