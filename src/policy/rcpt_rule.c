@@ -58,7 +58,7 @@ static bool a_label(struct peer_text domain, char *dst)
         idn2_free(ascii);
         return false;
     }
-    strcpy(dst, (const char *)ascii);
+    memcpy(dst, ascii, strlen((const char *)ascii) + 1);
     text_lower(dst, strlen(dst));
     idn2_free(ascii);
     return true;

@@ -101,9 +101,9 @@ static int load_conf(struct builder *b)
                          "name the file with -c FILE, or make one to try with: postern init --dir DIR", "%s", e.text);
         return -1;
     }
-    if (strlen(text) != len) {
+    if (!text || strlen(text) != len) {
         conf_problem_add(b->p, false, b->file, 0, NULL, "it must be text", "there is a NUL byte at offset %zu",
-                         strlen(text));
+                         text ? strlen(text) : 0);
         rc = -1;
     } else {
         rc = conf_load(&b->g->conf, b->file, text, &reader, b->p);
@@ -202,7 +202,7 @@ static bool same_fault(struct builder *b, struct cert_slot *s, const char *title
     struct err e;
     bool same;
 
-    if (from_snapshot(b, SNAPSHOT_REJECTED, title, &before, &len, &e) == 0)
+    if (from_snapshot(b, SNAPSHOT_REJECTED, title, &before, &len, &e) == 0 && before)
         body = memchr(before, '\n', len);
     if (bad)
         describe(bad, &now);
@@ -302,7 +302,7 @@ static int load_listeners(struct builder *b)
     struct generation *g = b->g;
     struct err e;
 
-    g->tls = mem_alloc(sizeof *g->tls * (g->conf->listener_count + 1));
+    g->tls = mem_alloc(sizeof(struct tls_listener *) * (g->conf->listener_count + 1));
     for (unsigned i = 0; i < g->conf->listener_count; i++) {
         if (g->conf->listeners[i].tls == CONF_TLS_OFF)
             continue;

@@ -177,7 +177,7 @@ void logpipe_pump(struct logpipe *l)
 
 void logpipe_drain(struct logpipe *l, int timeout_ms)
 {
-    int64_t end = clock_now().mono_us + timeout_ms * 1000;
+    int64_t end = clock_now().mono_us + timeout_ms * INT64_C(1000);
 
     for (;;) {
         struct pollfd p = {.fd = l->in, .events = POLLIN};

@@ -150,7 +150,7 @@ static void describe(struct cert *c)
     c->names = names_of(c->leaf);
     X509_digest(c->leaf, EVP_sha256(), md, &n);
     for (unsigned i = 0; i < n && i < 32; i++)
-        snprintf(c->fingerprint + 2 * i, 3, "%02x", md[i]);
+        snprintf(c->fingerprint + (size_t)2 * i, 3, "%02x", md[i]);
     c->facts.not_before = seconds_of(X509_get0_notBefore(c->leaf));
     c->facts.not_after = seconds_of(X509_get0_notAfter(c->leaf));
 }
