@@ -1,6 +1,7 @@
 /* The reference, from the option table: Markdown for docs/configuration.md, mdoc for
  * postern.conf(5). */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -174,6 +175,8 @@ static void man_text(struct buf *b, const char *text)
             buf_printf(b, "\\e");
         else if (*p == '-')
             buf_printf(b, "\\-");
+        else if (*p == '"') /* a macro would take it away */
+            buf_printf(b, "\\(dq");
         else
             buf_append(b, p, 1);
         if (*p == '.' && p[1] == ' ') {
@@ -206,8 +209,10 @@ static void man_section(struct buf *b, enum conf_section_kind kind)
         buf_printf(b, ".Ss %s%s { ... }\n", row->name, row->titled ? " \\(dqTITLE\\(dq" : "");
     man_text(b, row->help);
     if (row->titled) {
-        buf_printf(b, "The title is ");
-        man_text(b, row->title);
+        char *title = mem_printf("The title is %s.", row->title);
+
+        man_text(b, title);
+        free(title);
     }
     buf_printf(b, ".Bl -tag -width Ds\n");
     for (size_t i = 0; i < conf_option_count; i++) {

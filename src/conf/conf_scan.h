@@ -1,8 +1,8 @@
-/* Configuration text cut into tokens, each with the file and line it stands in. libconfuse counts
- * lines wrongly (a comment counts as three), keeps only a section's last one, and a string left
- * open spoils its next parse; so it is given these tokens one per line, without comments, and the
- * number of its line is the number of the token. What is wrong with a token by itself (an open
- * string, an unset ${X}, a control character) is found here.
+/* Configuration text cut into tokens, each with the file and line it stands in. libconfuse (3.3)
+ * counts a comment as up to three lines, keeps only a section's last line, drops * and + in words,
+ * takes an unset ${X} for "", and "a|b" for option b of section a. So it is given these tokens one
+ * per line, without comments: the number of its line is the number of the token. What is wrong with
+ * a token by itself (an open string, an unset variable, a control character) is found here.
  *
  * include("file") is replaced by that file's tokens. Nothing is opened but through the reader. */
 #ifndef CONF_CONF_SCAN_H
