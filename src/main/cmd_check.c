@@ -119,6 +119,8 @@ static int print_report(const struct command_line *l, const struct generation *g
             fprintf(stderr, "postern: a chain and a key that do not match were written within the last 5 seconds: a renewal may be under way, ask again\n");
         fputs(text, stdout);
         free(text);
+        if (report_exit_code(report) == EXIT_FAILED)
+            printf("\nThis is what a start would do. A daemon that runs goes on with its last good pair: postern why -c %s\n", l->conf_file);
     }
     json_decref(report);
     return code;

@@ -1,5 +1,6 @@
 #include "proc/generation.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,8 @@ static void keep(struct builder *b, enum snapshot_kind kind, const char *name, c
         conf_problem_add(b->p, false, b->file, 0, NULL, NULL, "%s", e.text);
         return;
     }
-    s->items = mem_grow(s->items, sizeof item * (s->count + 1));
+    s->items = mem_grow(s->items, sizeof item * ((size_t)s->count + 1));
+    assert(s->items);
     s->items[s->count++] = item;
 }
 

@@ -280,6 +280,8 @@ static void log_missing(const struct conf_listener *c, const struct cert_slot *s
     log_str(&l, "listenerId", c->title);
     log_str(&l, "reason", tls_reason_name(o->reason));
     log_str(&l, "certificate", s ? s->conf->title : NULL);
+    if (s && cert_facts(s->serving)->fault != TLS_OK)
+        log_str(&l, "file", faulty_file(s->conf, cert_facts(s->serving)));
     log_str(&l, "details", o->details);
     log_bool(&l, "advertised", o->advertised);
     log_str(&l, "hint", o->hint);
@@ -309,7 +311,11 @@ static void log_listener(const struct generation *g, unsigned i, const struct tl
 
     for (unsigned k = 0; k < c->address_count && n + ADDR_TEXT < sizeof addresses; k++)
         n += (size_t)snprintf(addresses + n, sizeof addresses - n, "%s%s", k ? " " : "", addr_text(&c->addresses[k], a));
-    log_begin(&l, LOG_LEVEL_INFO, "network.listen-start");
+    /* an implicit listener that cannot serve TLS is not opened, and nothing must claim that it is */
+    if (c->tls == CONF_TLS_IMPLICIT && !o->serves)
+        log_begin(&l, LOG_LEVEL_ERROR, "network.listen-withheld");
+    else
+        log_begin(&l, LOG_LEVEL_INFO, "network.listen-start");
     log_str(&l, "listenerId", c->title);
     log_str(&l, "role", role_names[c->role]);
     log_str(&l, "tls", tls_names[c->tls]);
