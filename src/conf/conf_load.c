@@ -172,8 +172,8 @@ static int seen(cfg_t *cfg, cfg_opt_t *opt)
     const struct conf_token *t = &now.s->tokens[at];
     struct conf_raw_section *sec = &now.raw->sections[0];
 
-    if (at >= now.s->count) { /* to libconfuse the end of the text closes any section; to us it is
-                                 an error */
+    if (at >= now.s->count) { /* libconfuse lets the end of the text
+                                  close a section; here it is an error */
         now.stopped_at = at;
         return -1;
     }
