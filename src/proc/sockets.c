@@ -150,7 +150,9 @@ static int make_dir(const struct proc_bind *b, struct err *e)
             return 0;
         return err_set(e, "state-dir %s: %s; its parent directory must exist", b->dir, strerror(errno));
     }
-    if (geteuid() == 0 && chown(b->dir, b->uid, b->gid) < 0)
+    /* It stays root's: without CAP_DAC_OVERRIDE, as the unit runs us, root may not write into a directory of another
+     * owner. The group is what lets its members reach the control socket. */
+    if (geteuid() == 0 && chown(b->dir, (uid_t)-1, b->gid) < 0)
         return err_set(e, "state-dir %s: %s", b->dir, strerror(errno));
     return 0;
 }
