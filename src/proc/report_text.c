@@ -166,10 +166,12 @@ static void print_certificate(struct buf *b, const json_t *c)
     size_t i;
 
     buf_printf(b, "  certificate \"%s\": ", str(c, "title"));
-    if (*str(c, "keyType"))
-        buf_printf(b, "%s for %s, valid until %s", str(c, "keyType"), str(c, "names"), str(c, "notAfter"));
+    if (!*str(c, "keyType"))
+        buf_printf(b, "%s", str(c, "file"));
+    else if (reason_is(c, TLS_NOT_YET_VALID))
+        buf_printf(b, "%s for %s, valid from %s on", str(c, "keyType"), str(c, "names"), str(c, "notBefore"));
     else
-        buf_printf(b, "%s", str(c, "chain"));
+        buf_printf(b, "%s for %s, valid until %s", str(c, "keyType"), str(c, "names"), str(c, "notAfter"));
     if (!is(c, "reason", tls_reason_name(TLS_OK)))
         buf_printf(b, ", %s", str(c, "reason"));
     buf_printf(b, "%s\n", yes(c, "fromSnapshot") ? "; the last good pair, not what is on disk" : "");
