@@ -2,155 +2,290 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
-#include <linux/openat2.h>
-#include <pwd.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "sink/fsops.h"
 
-#define CACHE_MOST 1024 /* new/ directories kept open */
-#define TMP_NAME ".postern-tmp"
-
-struct base {
-    char *path; /* the template up to its first % component */
-    int fd, tmp_fd;
-    bool other; /* owner differs from the store's user */
-    uid_t uid;
-    gid_t gid;
-    mode_t dir_mode;
-};
+#define LOOK_AGAIN_US 1000000
 
 struct maildirs {
     const struct conf *conf;
-    struct base *bases; /* one per delivery */
-    int *dirs;          /* fds for Landlock: bases, then /proc/self/fd */
-    unsigned dir_count;
-    int proc_fd;
-    int *cache;         /* one per mailbox: fd of new/, -1 */
-    unsigned *order;    /* mailboxes in the order they were cached */
-    unsigned cached;
-    bool other_owner;
+    struct delivery *deliveries;
+    pthread_mutex_t lock;
+    struct maildir **by_mailbox;
+    struct maildir *newest, *oldest; /* listed ones, by use */
+    unsigned open, most;
+    atomic_uchar *settled;
 };
 
-/* "/var/mail/%d/%u" -> "/var/mail" */
-static char *base_of(const char *template)
-{
-    const char *percent = strchr(template, '%');
-    size_t n = percent ? (size_t)(percent - template) : strlen(template);
-
-    while (n > 1 && template[n - 1] != '/')
-        n--;
-    while (n > 1 && template[n - 1] == '/')
-        n--;
-    return mem_strn(template, n);
-}
-
-static int resolve_owner(struct maildirs *m, struct base *b, const struct conf_delivery *d, struct err *e)
-{
-    const char *name = d->owner ? d->owner : m->conf->user;
-    const struct passwd *p = name ? getpwnam(name) : NULL;
-
-    b->uid = geteuid();
-    b->gid = getegid();
-    if (geteuid() != 0) {
-        if (d->owner && (!p || p->pw_uid != geteuid()))
-            return err_set(e, "delivery \"%s\": owner = \"%s\" needs a start as root", d->title, d->owner);
-        return 0;
-    }
-    if (!name)
-        p = getpwnam("postern");
-    if (!p)
-        return err_set(e, "delivery \"%s\": there is no user \"%s\"", d->title, name ? name : "postern");
-    b->uid = p->pw_uid;
-    b->gid = p->pw_gid;
-    if (d->group) {
-        const struct group *g = getgrnam(d->group);
-
-        if (!g)
-            return err_set(e, "delivery \"%s\": there is no group \"%s\"", d->title, d->group);
-        b->gid = g->gr_gid;
-    }
-    b->other = d->owner || d->group;
-    m->other_owner |= b->other;
-    return 0;
-}
-
-/* Makes the base with all parents, as mkdir -p; only with the rights from before the drop. */
-static int make_base(const struct base *b)
-{
-    char *path = mem_str(b->path);
-
-    for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
-        if (slash)
-            *slash = '\0';
-        if (mkdir(path, slash ? 0755 : b->dir_mode) == 0) {
-            if (geteuid() == 0 && !slash && chown(path, b->uid, b->gid) < 0)
-                break;
-        } else if (errno != EEXIST) {
-            break;
-        }
-        if (!slash) {
-            free(path);
-            return 0;
-        }
-        *slash = '/';
-    }
-    free(path);
-    return -1;
-}
-
-static int open_base(struct base *b)
-{
-    if (b->fd < 0)
-        b->fd = open(b->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (b->fd < 0 && errno == ENOENT && make_base(b) == 0)
-        b->fd = open(b->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return b->fd;
-}
-
-int maildirs_open(struct maildirs **out, const struct conf *c, struct err *e)
+struct maildirs *maildirs_new(const struct conf *c, struct delivery *deliveries, unsigned most)
 {
     struct maildirs *m = mem_alloc(sizeof *m);
 
     m->conf = c;
-    m->bases = mem_alloc(sizeof *m->bases * (c->delivery_count + 1));
-    m->dirs = mem_alloc(sizeof *m->dirs * (c->delivery_count + 2));
-    m->cache = mem_alloc(sizeof *m->cache * (c->mailbox_count + 1));
-    m->order = mem_alloc(sizeof *m->order * (c->mailbox_count + 1));
-    for (unsigned i = 0; i < c->mailbox_count; i++)
-        m->cache[i] = -1;
-    for (unsigned i = 0; i < c->delivery_count; i++) {
-        struct base *b = &m->bases[i];
+    m->deliveries = deliveries;
+    m->most = most;
+    m->by_mailbox = mem_alloc(sizeof(struct maildir *) * (c->mailbox_count + 1));
+    m->settled = mem_alloc(sizeof *m->settled * (c->mailbox_count + 1));
+    pthread_mutex_init(&m->lock, NULL);
+    return m;
+}
 
-        b->path = base_of(c->deliveries[i].path);
-        b->fd = b->tmp_fd = -1;
-        b->dir_mode = c->deliveries[i].dir_mode;
-        if (resolve_owner(m, b, &c->deliveries[i], e) < 0) {
-            maildirs_free(&m);
-            return -1;
-        }
-        if (open_base(b) < 0)
-            log_event(LOG_LEVEL_ERROR, "delivery.failed", "delivery \"%s\": %s: %s; its mail gets 451 until that is mended",
-                      c->deliveries[i].title, b->path, strerror(errno));
-        else
-            m->dirs[m->dir_count++] = b->fd;
+struct delivery *maildir_delivery(const struct maildirs *m, uint32_t mailbox)
+{
+    return &m->deliveries[m->conf->mailboxes[mailbox].delivery];
+}
+
+/* ---- the list; the lock is held */
+
+static void unlink_list(struct maildirs *m, struct maildir *d)
+{
+    *(d->newer ? &d->newer->older : &m->newest) = d->older;
+    *(d->older ? &d->older->newer : &m->oldest) = d->newer;
+    d->newer = d->older = NULL;
+}
+
+static void link_newest(struct maildirs *m, struct maildir *d)
+{
+    d->older = m->newest;
+    *(m->newest ? &m->newest->newer : &m->oldest) = d;
+    m->newest = d;
+}
+
+static void drop_ref(struct maildirs *m, struct maildir *d)
+{
+    if (--d->refs)
+        return;
+    close(d->fd);
+    free(d);
+    m->open--;
+}
+
+static void unlist(struct maildirs *m, struct maildir *d)
+{
+    if (!d->listed)
+        return;
+    d->listed = false;
+    m->by_mailbox[d->mailbox] = NULL;
+    unlink_list(m, d);
+    drop_ref(m, d);
+}
+
+static void trim(struct maildirs *m)
+{
+    struct maildir *d = m->oldest;
+
+    while (d && m->open > m->most) {
+        struct maildir *newer = d->newer;
+
+        if (d->refs == 1)
+            unlist(m, d);
+        d = newer;
     }
-    /* the name of an unnamed file, to link it by (open(2), O_TMPFILE) */
-    m->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (m->proc_fd >= 0)
-        m->dirs[m->dir_count++] = m->proc_fd;
-    *out = m;
-    return 0;
+}
+
+/* ---- the disk */
+
+static int make_dir(int at, const char *name, mode_t mode)
+{
+    if (fsops->mkdir(at, name, mode) == 0) {
+        fsops_step("directory-made");
+        return 0;
+    }
+    return errno == EEXIST ? 0 : -1;
+}
+
+/* Makes what is missing of `below`, component by component, and returns the last directory. */
+static int make_way(int base, const char *below, mode_t mode)
+{
+    int at = fsops->open_dir(base, ".");
+
+    while (at >= 0 && *below) {
+        char name[NAME_MAX + 1];
+        size_t n = strcspn(below, "/");
+        int next = -1, error = ENAMETOOLONG;
+
+        if (n <= NAME_MAX) {
+            memcpy(name, below, n);
+            name[n] = '\0';
+            next = make_dir(at, name, mode) == 0 ? fsops->open_dir(at, name) : -1;
+            error = errno;
+        }
+        close(at);
+        errno = error;
+        at = next;
+        below += n + strspn(below + n, "/");
+    }
+    return at;
+}
+
+static int make_mailbox(const struct delivery *d, int base, const char *below, const char *part)
+{
+    static const char *const parts[] = {"cur", "tmp", "new"};
+    int box = make_way(base, below, d->conf->dir_mode), fd = -1, error;
+    bool made = box >= 0;
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && made; i++)
+        made = make_dir(box, parts[i], d->conf->dir_mode) == 0;
+    if (made)
+        fd = fsops->open_dir(box, part);
+    error = errno;
+    if (box >= 0)
+        close(box);
+    errno = error;
+    return fd;
+}
+
+static int part_path(char dst[PATH_MAX], const struct maildirs *m, uint32_t mailbox, const char *part)
+{
+    const char *below = delivery_below(maildir_delivery(m, mailbox), m->conf->mailboxes[mailbox].path);
+    int n;
+
+    if (!below) {
+        errno = EINVAL;
+        return -1;
+    }
+    n = snprintf(dst, PATH_MAX, "%s%s%s", below, *below ? "/" : "", part);
+    if (n < PATH_MAX)
+        return (int)strlen(below);
+    errno = ENAMETOOLONG;
+    return -1;
+}
+
+int maildir_open_part(struct maildirs *m, uint32_t mailbox, const char *part)
+{
+    struct delivery *d = maildir_delivery(m, mailbox);
+    char path[PATH_MAX];
+    int below = part_path(path, m, mailbox, part), base = delivery_base(d), fd;
+
+    if (below < 0 || base < 0)
+        return -1;
+    delivery_act_as(d);
+    fd = fsops->open_dir(base, path);
+    if (fd < 0 && errno == ENOENT) {
+        m->settled[mailbox] = 0;
+        path[below] = '\0';
+        fd = make_mailbox(d, base, path, part);
+        if (fd < 0 && errno == ENOENT)
+            delivery_doubt(d); /* the base itself is gone */
+    }
+    delivery_act_as(NULL);
+    return fd;
+}
+
+/* A descriptor outlives the name of its directory: is it still what the path leads to? */
+static bool is_current(const struct maildirs *m, const struct maildir *d)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    int base = delivery_base(maildir_delivery(m, d->mailbox));
+    bool same;
+
+    if (base < 0 || part_path(path, m, d->mailbox, "new") < 0)
+        return false;
+    delivery_act_as(maildir_delivery(m, d->mailbox));
+    same = fstatat(base, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == d->dev && st.st_ino == d->ino;
+    delivery_act_as(NULL);
+    return same;
+}
+
+static struct maildir *open_new(struct maildirs *m, uint32_t mailbox)
+{
+    int fd = maildir_open_part(m, mailbox, "new"), error;
+    struct maildir *d;
+    struct stat st;
+
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &st) < 0) {
+        error = errno;
+        close(fd);
+        errno = error;
+        return NULL;
+    }
+    d = mem_alloc(sizeof *d);
+    *d = (struct maildir){.fd = fd, .dev = st.st_dev, .ino = st.st_ino, .mailbox = mailbox, .refs = 1};
+    d->checked_us = clock_now().mono_us;
+    return d;
+}
+
+/* ---- */
+
+static struct maildir *find(struct maildirs *m, uint32_t mailbox)
+{
+    struct maildir *d;
+
+    pthread_mutex_lock(&m->lock);
+    d = m->by_mailbox[mailbox];
+    if (d) {
+        d->refs++;
+        unlink_list(m, d);
+        link_newest(m, d);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return d;
+}
+
+/* Another thread may have been faster: the last one is listed, each user keeps its own. */
+static void list(struct maildirs *m, struct maildir *d)
+{
+    pthread_mutex_lock(&m->lock);
+    m->open++;
+    if (m->by_mailbox[d->mailbox])
+        unlist(m, m->by_mailbox[d->mailbox]);
+    m->by_mailbox[d->mailbox] = d;
+    d->listed = true;
+    d->refs++;
+    link_newest(m, d);
+    trim(m);
+    pthread_mutex_unlock(&m->lock);
+}
+
+struct maildir *maildir_get(struct maildirs *m, uint32_t mailbox)
+{
+    struct maildir *d = find(m, mailbox);
+    int64_t now = clock_now().mono_us;
+
+    if (d && now - d->checked_us >= LOOK_AGAIN_US) {
+        if (is_current(m, d)) {
+            d->checked_us = now;
+        } else {
+            maildir_forget(m, d);
+            maildir_put(m, d);
+            d = NULL;
+        }
+    }
+    if (!d) {
+        d = open_new(m, mailbox);
+        if (d)
+            list(m, d);
+    }
+    return d;
+}
+
+void maildir_put(struct maildirs *m, struct maildir *d)
+{
+    pthread_mutex_lock(&m->lock);
+    drop_ref(m, d);
+    if (m->open > m->most)
+        trim(m);
+    pthread_mutex_unlock(&m->lock);
+}
+
+void maildir_forget(struct maildirs *m, struct maildir *d)
+{
+    pthread_mutex_lock(&m->lock);
+    unlist(m, d);
+    m->settled[d->mailbox] = 0;
+    pthread_mutex_unlock(&m->lock);
 }
 
 void maildirs_free(struct maildirs **mp)
@@ -159,220 +294,48 @@ void maildirs_free(struct maildirs **mp)
 
     if (!m)
         return;
-    for (unsigned i = 0; i < m->conf->delivery_count; i++) {
-        if (m->bases[i].path && m->bases[i].fd >= 0)
-            close(m->bases[i].fd);
-        if (m->bases[i].path && m->bases[i].tmp_fd >= 0)
-            close(m->bases[i].tmp_fd);
-        free(m->bases[i].path);
-    }
-    for (unsigned i = 0; i < m->conf->mailbox_count; i++)
-        if (m->cache[i] >= 0)
-            close(m->cache[i]);
-    if (m->proc_fd > 0)
-        close(m->proc_fd);
-    free(m->bases);
-    free(m->dirs);
-    free(m->cache);
-    free(m->order);
+    while (m->oldest)
+        unlist(m, m->oldest);
+    pthread_mutex_destroy(&m->lock);
+    free(m->by_mailbox);
+    free(m->settled);
     free(m);
     *mp = NULL;
 }
 
-bool maildirs_other_owner(const struct maildirs *m)
+/* ---- the names on the way */
+
+bool maildir_is_settled(const struct maildirs *m, uint32_t mailbox)
 {
-    return m->other_owner;
+    return m->settled[mailbox] != 0;
 }
 
-/* setfsuid(2) changes one thread's rights for files and nothing else. */
-void maildirs_act_as(struct maildirs *m, unsigned delivery)
+void maildir_settle(struct maildirs *m, uint32_t mailbox)
 {
-    if (!m->other_owner)
-        return;
-    if (delivery == UINT_MAX) {
-        setfsuid(geteuid());
-        setfsgid(getegid());
-    } else {
-        setfsgid(m->bases[delivery].gid);
-        setfsuid(m->bases[delivery].uid);
-    }
+    m->settled[mailbox] = 1;
 }
 
-unsigned maildirs_directories(const struct maildirs *m, const int **fds)
+int maildir_open_way(struct maildirs *m, uint32_t mailbox, unsigned depth)
 {
-    *fds = m->dirs;
-    return m->dir_count;
-}
+    struct delivery *d = maildir_delivery(m, mailbox);
+    char path[PATH_MAX];
+    int base = delivery_base(d), below = part_path(path, m, mailbox, ""), fd;
+    size_t end = 0;
 
-const struct conf *maildirs_conf(const struct maildirs *m)
-{
-    return m->conf;
-}
-
-int maildirs_proc_fd(const struct maildirs *m)
-{
-    return m->proc_fd;
-}
-
-int maildirs_base(struct maildirs *m, unsigned delivery)
-{
-    return open_base(&m->bases[delivery]);
-}
-
-int maildirs_tmp(struct maildirs *m, unsigned delivery)
-{
-    struct base *b = &m->bases[delivery];
-
-    if (b->tmp_fd >= 0)
-        return b->tmp_fd;
-    if (open_base(b) < 0)
+    if (base < 0 || below < 0)
         return -1;
-    if (fsops->mkdir(b->fd, TMP_NAME, 0700) < 0 && errno != EEXIST)
-        return -1;
-    b->tmp_fd = openat(b->fd, TMP_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return b->tmp_fd;
-}
-
-int maildirs_leftovers(struct maildirs *m, unsigned delivery)
-{
-    int fd = m->bases[delivery].fd;
-
-    return fd < 0 ? -1 : openat(fd, TMP_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
-/* One component, no link followed, nothing above the directory reachable. */
-static int step_into(int dirfd, const char *name)
-{
-    struct open_how how = {
-        .flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-    };
-    int fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof how);
-
-    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
-        fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd;
-}
-
-/* Opens name below dirfd, made when missing; a name that was made is flushed at once, or the message in it would hang
- * from a directory that a power cut takes back. */
-static int enter(int dirfd, const char *name, mode_t mode)
-{
-    int fd = step_into(dirfd, name);
-
-    if (fd >= 0 || errno != ENOENT)
-        return fd;
-    if (fsops->mkdir(dirfd, name, mode) < 0 && errno != EEXIST)
-        return -1;
-    if (fsops->flush_dir(dirfd) < 0)
-        return -1;
-    return step_into(dirfd, name);
-}
-
-/* Walks (and makes) rel below the base, component by component. */
-static int walk(const struct base *b, const char *rel)
-{
-    char name[NAME_MAX + 1];
-    int fd = fcntl(b->fd, F_DUPFD_CLOEXEC, 3);
-
-    while (fd >= 0 && *rel) {
-        size_t n = strcspn(rel, "/");
-        int next;
-
-        if (n > NAME_MAX) {
-            close(fd);
-            errno = ENAMETOOLONG;
+    path[below] = '\0';
+    for (; depth; depth--) {
+        if (!path[end]) {
+            errno = 0;
             return -1;
         }
-        memcpy(name, rel, n);
-        name[n] = '\0';
-        rel += n;
-        rel += strspn(rel, "/");
-        if (n == 0)
-            continue;
-        next = enter(fd, name, b->dir_mode);
-        close(fd);
-        fd = next;
+        end += strspn(path + end, "/");
+        end += strcspn(path + end, "/");
     }
+    path[end] = '\0';
+    delivery_act_as(d);
+    fd = fsops->open_dir(base, path);
+    delivery_act_as(NULL);
     return fd;
-}
-
-static int make_mailbox(const struct base *b, int box)
-{
-    static const char *const parts[] = {"tmp", "cur"}; /* new/ comes by opening it */
-
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (fsops->mkdir(box, parts[i], b->dir_mode) < 0 && errno != EEXIST)
-            return -1;
-    return 0;
-}
-
-static int open_new(struct maildirs *m, unsigned mailbox)
-{
-    const struct conf_mailbox *mb = &m->conf->mailboxes[mailbox];
-    struct base *b = &m->bases[mb->delivery];
-    const char *rel = mb->path + strlen(b->path);
-    int box, fd = -1;
-
-    if (open_base(b) < 0)
-        return -1;
-    box = walk(b, rel + strspn(rel, "/"));
-    if (box < 0)
-        return -1;
-    fd = step_into(box, "new");
-    if (fd < 0 && errno == ENOENT && make_mailbox(b, box) == 0)
-        fd = enter(box, "new", b->dir_mode);
-    close(box);
-    return fd;
-}
-
-int maildirs_new(struct maildirs *m, unsigned mailbox)
-{
-    if (m->cache[mailbox] >= 0)
-        return m->cache[mailbox];
-    maildirs_act_as(m, m->conf->mailboxes[mailbox].delivery);
-    m->cache[mailbox] = open_new(m, mailbox);
-    maildirs_act_as(m, UINT_MAX);
-    if (m->cache[mailbox] >= 0)
-        m->order[m->cached++] = mailbox;
-    return m->cache[mailbox];
-}
-
-void maildirs_forget(struct maildirs *m, unsigned mailbox)
-{
-    unsigned kept = 0;
-
-    if (m->cache[mailbox] >= 0)
-        close(m->cache[mailbox]);
-    m->cache[mailbox] = -1;
-    for (unsigned i = 0; i < m->cached; i++)
-        if (m->order[i] != mailbox)
-            m->order[kept++] = m->order[i];
-    m->cached = kept;
-    /* a base that was moved away is looked up by its name again, where that is still permitted */
-    if (m->bases[m->conf->mailboxes[mailbox].delivery].fd >= 0) {
-        struct base *b = &m->bases[m->conf->mailboxes[mailbox].delivery];
-        struct stat st;
-
-        if (fstat(b->fd, &st) == 0 && st.st_nlink == 0) {
-            int fresh = open(b->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-            if (fresh >= 0) {
-                close(b->fd);
-                b->fd = fresh;
-            }
-        }
-    }
-}
-
-void maildirs_trim(struct maildirs *m)
-{
-    unsigned drop = m->cached > CACHE_MOST ? m->cached - CACHE_MOST : 0;
-
-    for (unsigned i = 0; i < drop; i++) {
-        close(m->cache[m->order[i]]);
-        m->cache[m->order[i]] = -1;
-    }
-    memmove(m->order, m->order + drop, sizeof *m->order * (m->cached - drop));
-    m->cached -= drop;
 }

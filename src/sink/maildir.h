@@ -1,35 +1,46 @@
-/* Mailboxes on disk: base directories opened before rights were dropped, and below them *at() only. Mailbox paths come
- * from the configuration, but their owners may put symbolic links there: none is followed. */
+/* Mailboxes on disk: their new/ directories, made when missing, a bounded number of them kept open. Paths come from
+ * the configuration, but the owner of a mailbox may put a symbolic link anywhere below it: none is followed. */
 #ifndef SINK_MAILDIR_H
 #define SINK_MAILDIR_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
-#include "base/err.h"
-#include "conf/conf.h"
+#include "sink/delivery.h"
+
+struct maildir { /* an open new/ directory; shared, counted, read-only for its users */
+    int fd;
+    dev_t dev;
+    ino_t ino;
+    uint32_t mailbox;
+    unsigned refs;
+    bool listed; /* found by its mailbox number: refs counts that as one */
+    _Atomic int64_t checked_us;
+    struct maildir *newer, *older;
+};
 
 struct maildirs;
 
-int maildirs_open(struct maildirs **out, const struct conf *c, struct err *e);
+/* most: how many are kept open while nobody uses them. */
+struct maildirs *maildirs_new(const struct conf *c, struct delivery *deliveries, unsigned most);
 void maildirs_free(struct maildirs **m);
-/* Base directory of a delivery; -1 and errno when it cannot be opened (it is tried again). */
-int maildirs_base(struct maildirs *m, unsigned delivery);
-/* Hidden directory for files where there is no O_TMPFILE, made when missing. */
-int maildirs_tmp(struct maildirs *m, unsigned delivery);
-/* The same, when it exists: a descriptor for the caller to close, or -1. */
-int maildirs_leftovers(struct maildirs *m, unsigned delivery);
-/* The new/ directory of a mailbox; makes what is missing and flushes the names it made. The descriptor is cached and
- * stays ours: valid until maildirs_trim(). -1 and errno. */
-int maildirs_new(struct maildirs *m, unsigned mailbox);
-/* It turned out to be gone: forget it, so that the next maildirs_new() makes it again. */
-void maildirs_forget(struct maildirs *m, unsigned mailbox);
-/* Between groups: closes cached directories above the bound. */
-void maildirs_trim(struct maildirs *m);
-bool maildirs_other_owner(const struct maildirs *m); /* some delivery belongs to somebody else */
-/* File operations of this thread are done as the delivery's owner until called with UINT_MAX. */
-void maildirs_act_as(struct maildirs *m, unsigned delivery);
-unsigned maildirs_directories(const struct maildirs *m, const int **fds); /* for Landlock */
-const struct conf *maildirs_conf(const struct maildirs *m);
-int maildirs_proc_fd(const struct maildirs *m); /* /proc/self/fd */
+
+/* Opens or finds; what had to be made is not flushed yet. NULL and errno. */
+struct maildir *maildir_get(struct maildirs *m, uint32_t mailbox);
+void maildir_put(struct maildirs *m, struct maildir *d);
+/* It turned out to be gone: the next maildir_get() makes it anew. */
+void maildir_forget(struct maildirs *m, struct maildir *d);
+/* new/ itself, cur/ and tmp/ of a mailbox, for files that are made there. A descriptor of the caller's, -1 and errno. */
+int maildir_open_part(struct maildirs *m, uint32_t mailbox, const char *part);
+struct delivery *maildir_delivery(const struct maildirs *m, uint32_t mailbox);
+
+/* The names on the way from the base to new/ are known to be on stable storage. False after a start, since the
+ * directories may be a moment old and another process's. */
+bool maildir_is_settled(const struct maildirs *m, uint32_t mailbox);
+void maildir_settle(struct maildirs *m, uint32_t mailbox);
+/* A directory on the way: depth 0 is the base, the last one the mailbox itself. -1 and errno, 0: no such depth. */
+int maildir_open_way(struct maildirs *m, uint32_t mailbox, unsigned depth);
 
 #endif

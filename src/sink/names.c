@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
-void names_host(char *dst, size_t cap, const char *host)
+void names_host(char dst[NAMES_HOST_MOST], const char *host)
 {
     size_t o = 0;
 
-    for (; *host && o + 5 < cap; host++) {
+    for (; *host && o + 5 < NAMES_HOST_MOST; host++) {
         if (*host == '/' || *host == ':') {
             memcpy(dst + o, *host == '/' ? "\\057" : "\\072", 4);
             o += 4;
@@ -18,8 +18,8 @@ void names_host(char *dst, size_t cap, const char *host)
     dst[o] = '\0';
 }
 
-void names_make(char dst[NAME_MOST], int64_t real_us, int pid, uint64_t n, const char *host, uint64_t size)
+void names_make(char dst[NAMES_MOST], int64_t real_us, int pid, uint64_t n, const char *host, uint64_t size)
 {
-    snprintf(dst, NAME_MOST, "%lld.M%lldP%dQ%llu.%.150s,S=%llu", (long long)(real_us / 1000000),
+    snprintf(dst, NAMES_MOST, "%lld.M%lldP%dQ%llu.%.127s,S=%llu", (long long)(real_us / 1000000),
              (long long)(real_us % 1000000), pid, (unsigned long long)n, host, (unsigned long long)size);
 }

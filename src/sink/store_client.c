@@ -1,5 +1,6 @@
 #include "sink/store_client.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,34 +8,35 @@
 
 #include "base/buf.h"
 #include "base/chan.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/text.h"
+#include "sink/client_pool.h"
+#include "sink/complain.h"
 #include "sink/fsops.h"
 #include "sink/store_msg.h"
 
 #define WRITE_AT ((size_t)64 * 1024) /* a message is written in pieces of this, a small one at once */
+#define HOLD_MOST ((size_t)1 << 20)  /* kept in memory while the store owes us a file */
 
+/* A message takes its file when it has something to write: at 64 KiB or at the commit. So thousands of clients that
+ * dribble hold bytes, not files. */
 struct sink_message {
     struct sink *sink;
     void *session; /* NULL: it died, nobody waits for the answer */
-    uint32_t slot, delivery;
-    int fd;
-    int error; /* errno of the first write that failed */
+    uint32_t delivery;
+    struct client_file file; /* .fd -1: none yet, or written and closed; .slot CLIENT_NO_SLOT: none yet */
+    int error;               /* errno of what failed first */
     uint64_t written;
     struct buf buf;
     uint32_t *mailboxes;
     uint32_t count;
     bool committed;
+    struct sink_message *next, **at; /* in a list of the sink, or at == NULL */
 };
 
-struct pooled {
-    uint32_t slot;
-    int fd;
-};
-
-struct pool {
-    struct pooled file[STORE_SLOTS];
-    unsigned count;
-    unsigned asked; /* by STORE_WANT, not come yet */
+struct list {
+    struct sink_message *first, **last;
 };
 
 struct waiting { /* a session that wants a file */
@@ -47,16 +49,40 @@ struct waiting { /* a session that wants a file */
 struct sink {
     int fd;
     bool gone; /* the store */
+    bool blocked;
     const struct conf *conf;
     const struct sink_events *events;
-    struct pool *pools; /* one per delivery */
+    struct client_pool *pools; /* one per delivery */
     struct sink_message *by_slot[STORE_SLOTS];
+    struct list open;   /* not committed */
+    struct list queued; /* committed, waiting for a file */
+    struct list failed; /* committed, answered by the next flush: never from inside a call of the session's */
     struct waiting *first, **last;
     struct buf commits, drops;
     unsigned in_flight;
-    bool blocked;
     char room[CHAN_MAX + 4];
 };
+
+/* ---- lists */
+
+static void list_add(struct list *l, struct sink_message *m)
+{
+    assert(!m->at);
+    m->next = NULL;
+    m->at = l->last;
+    *l->last = m;
+    l->last = &m->next;
+}
+
+static void list_remove(struct list *l, struct sink_message *m)
+{
+    *m->at = m->next;
+    if (m->next)
+        m->next->at = m->at;
+    else
+        l->last = m->at;
+    m->at = NULL;
+}
 
 struct sink *store_client_new(int fd, const struct conf *conf, const struct sink_events *events)
 {
@@ -67,17 +93,32 @@ struct sink *store_client_new(int fd, const struct conf *conf, const struct sink
     s->events = events;
     s->pools = mem_alloc(sizeof *s->pools * (conf->delivery_count + 1));
     s->last = &s->first;
+    s->open.last = &s->open.first;
+    s->queued.last = &s->queued.first;
+    s->failed.last = &s->failed.first;
     return s;
 }
 
 static void message_free(struct sink_message *m)
 {
-    if (m->fd >= 0)
-        close(m->fd);
-    m->sink->by_slot[m->slot] = NULL;
+    assert(!m->at);
+    if (m->file.fd >= 0)
+        close(m->file.fd);
+    if (m->file.slot != CLIENT_NO_SLOT)
+        m->sink->by_slot[m->file.slot] = NULL;
     buf_clear(&m->buf);
     free(m->mailboxes);
     free(m);
+}
+
+static void list_free(struct list *l)
+{
+    while (l->first) {
+        struct sink_message *m = l->first;
+
+        list_remove(l, m);
+        message_free(m);
+    }
 }
 
 static void waiting_free(struct waiting *w)
@@ -92,12 +133,14 @@ void store_client_free(struct sink **sp)
 
     if (!s)
         return;
+    list_free(&s->open);
+    list_free(&s->queued);
+    list_free(&s->failed);
     for (unsigned i = 0; i < STORE_SLOTS; i++)
         if (s->by_slot[i])
             message_free(s->by_slot[i]);
     for (unsigned d = 0; d < s->conf->delivery_count; d++)
-        for (unsigned i = 0; i < s->pools[d].count; i++)
-            close(s->pools[d].file[i].fd);
+        client_pool_clear(&s->pools[d]);
     while (s->first) {
         struct waiting *w = s->first;
 
@@ -113,72 +156,56 @@ void store_client_free(struct sink **sp)
 
 /* ---- opening */
 
-static struct sink_message *open_with(struct sink *s, void *session, const uint32_t *mailboxes, uint32_t count,
-                                      uint32_t delivery)
+static uint32_t *copy_numbers(const uint32_t *from, uint32_t count)
 {
-    struct pool *p = &s->pools[delivery];
+    uint32_t *to = mem_alloc(sizeof *to * count);
+
+    memcpy(to, from, sizeof *to * count);
+    return to;
+}
+
+/* mailboxes: the message's from now on. */
+static struct sink_message *message_new(struct sink *s, void *session, uint32_t *mailboxes, uint32_t count)
+{
     struct sink_message *m = mem_alloc(sizeof *m);
 
-    p->count--;
     m->sink = s;
     m->session = session;
-    m->slot = p->file[p->count].slot;
-    m->fd = p->file[p->count].fd;
-    m->delivery = delivery;
+    m->delivery = s->conf->mailboxes[mailboxes[0]].delivery;
+    m->file = (struct client_file){.fd = -1, .slot = CLIENT_NO_SLOT};
+    m->mailboxes = mailboxes;
     m->count = count;
-    m->mailboxes = mem_alloc(sizeof *mailboxes * count);
-    memcpy(m->mailboxes, mailboxes, sizeof *mailboxes * count);
-    s->by_slot[m->slot] = m;
+    list_add(&s->open, m);
+    s->pools[m->delivery].needed++;
     return m;
-}
-
-static void want(struct sink *s, uint32_t delivery, unsigned waiters)
-{
-    struct pool *p = &s->pools[delivery];
-    struct store_want w = {.delivery = delivery, .count = waiters < 16 ? 16 : waiters};
-
-    if (p->asked >= waiters || s->gone)
-        return;
-    if (chan_send(s->fd, STORE_WANT, &w, sizeof w, NULL, 0, NULL) == 1)
-        p->asked += w.count;
-}
-
-static unsigned waiters_of(const struct sink *s, uint32_t delivery)
-{
-    unsigned n = 0;
-
-    for (const struct waiting *w = s->first; w; w = w->next)
-        n += w->delivery == delivery;
-    return n;
 }
 
 struct sink_message *sink_open(struct sink *s, void *session, const uint32_t *mailboxes, uint32_t count,
                                int *pending, struct sink_answer *a)
 {
-    uint32_t delivery = s->conf->mailboxes[mailboxes[0]].delivery;
     struct waiting *w;
+    uint32_t delivery;
 
     *pending = 0;
-    if (s->gone) {
-        *a = (struct sink_answer){SINK_FAILED, EPIPE, UINT32_MAX};
+    assert(count > 0 && mailboxes[0] < s->conf->mailbox_count);
+    if (s->gone || count > STORE_RCPTS) {
+        *a = (struct sink_answer){SINK_FAILED, s->gone ? EPIPE : EMLINK, UINT32_MAX};
         return NULL;
     }
+    delivery = s->conf->mailboxes[mailboxes[0]].delivery;
     if (s->pools[delivery].count)
-        return open_with(s, session, mailboxes, count, delivery);
+        return message_new(s, session, copy_numbers(mailboxes, count), count);
     w = mem_alloc(sizeof *w);
-    w->session = session;
-    w->delivery = delivery;
-    w->count = count;
-    w->mailboxes = mem_alloc(sizeof *mailboxes * count);
-    memcpy(w->mailboxes, mailboxes, sizeof *mailboxes * count);
+    *w = (struct waiting){.session = session, .delivery = delivery, .count = count};
+    w->mailboxes = copy_numbers(mailboxes, count);
     *s->last = w;
     s->last = &w->next;
-    want(s, delivery, waiters_of(s, delivery));
+    s->pools[delivery].needed++;
     *pending = 1;
     return NULL;
 }
 
-/* Takes the first waiter that `session` or `delivery` names out of the queue. */
+/* Takes the first waiter of `session`, or of `delivery` where session is NULL, out of the queue. */
 static struct waiting *take_waiting(struct sink *s, const void *session, uint32_t delivery)
 {
     for (struct waiting **at = &s->first; *at; at = &(*at)->next) {
@@ -189,7 +216,7 @@ static struct waiting *take_waiting(struct sink *s, const void *session, uint32_
         *at = w->next;
         if (!*at)
             s->last = at;
-        w->next = NULL;
+        s->pools[w->delivery].needed--;
         return w;
     }
     return NULL;
@@ -205,10 +232,23 @@ void sink_cancel(struct sink *s, void *session)
 
 /* ---- writing */
 
+static bool take_file(struct sink_message *m)
+{
+    struct client_pool *p = &m->sink->pools[m->delivery];
+
+    if (m->file.slot != CLIENT_NO_SLOT)
+        return true;
+    if (!client_pool_take(p, &m->file))
+        return false;
+    p->needed--;
+    m->sink->by_slot[m->file.slot] = m;
+    return true;
+}
+
 static void write_out(struct sink_message *m)
 {
     while (m->buf.len && !m->error) {
-        ssize_t n = fsops->write(m->fd, buf_data(&m->buf), m->buf.len);
+        ssize_t n = fsops->write(m->file.fd, buf_data(&m->buf), m->buf.len);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -220,14 +260,26 @@ static void write_out(struct sink_message *m)
     buf_clear(&m->buf);
 }
 
-void sink_write(struct sink_message *m, const void *p, size_t n)
+void sink_write(struct sink_message *m, const void *data, size_t n)
 {
+    const char *p = data;
+
     m->written += n;
-    if (m->error)
-        return; /* known; said at commit */
-    buf_append(&m->buf, p, n);
-    if (m->buf.len >= WRITE_AT)
-        write_out(m);
+    while (n && !m->error) { /* what failed is known, and said at commit */
+        size_t room = m->buf.len < WRITE_AT ? WRITE_AT - m->buf.len : n, part = n < room ? n : room;
+
+        buf_append(&m->buf, p, part);
+        p += part;
+        n -= part;
+        if (m->buf.len < WRITE_AT)
+            break;
+        if (take_file(m)) {
+            write_out(m);
+        } else if (m->buf.len > HOLD_MOST) {
+            m->error = ENFILE; /* the store is that far behind: the sender may try again */
+            buf_clear(&m->buf);
+        }
+    }
 }
 
 uint64_t sink_written(const struct sink_message *m)
@@ -237,37 +289,85 @@ uint64_t sink_written(const struct sink_message *m)
 
 /* ---- finishing */
 
-static void drop(struct sink_message *m)
+/* The message needs no file any more: what it has goes back. */
+static void give_up_file(struct sink_message *m)
 {
     struct sink *s = m->sink;
 
-    buf_append(&s->drops, &m->slot, sizeof m->slot);
-    message_free(m);
+    if (m->file.slot == CLIENT_NO_SLOT) {
+        s->pools[m->delivery].needed--;
+        return;
+    }
+    if (!s->gone)
+        buf_append(&s->drops, &m->file.slot, sizeof m->file.slot);
+    if (m->file.fd >= 0)
+        close(m->file.fd);
+    s->by_slot[m->file.slot] = NULL;
+    m->file = (struct client_file){.fd = -1, .slot = CLIENT_NO_SLOT};
 }
 
 void sink_abort(struct sink_message **mp)
 {
-    if (*mp)
-        drop(*mp);
+    struct sink_message *m = *mp;
+
+    if (!m)
+        return;
+    give_up_file(m);
+    list_remove(&m->sink->open, m);
+    message_free(m);
     *mp = NULL;
+}
+
+static void fail(struct sink_message *m, int error)
+{
+    if (!m->error)
+        m->error = error;
+    give_up_file(m);
+    list_add(&m->sink->failed, m);
+}
+
+/* A committed message in no list: into the batch, or among those that wait for a file. */
+static void hand_over(struct sink_message *m)
+{
+    struct sink *s = m->sink;
+
+    if (s->gone || m->error) {
+        fail(m, EPIPE);
+        return;
+    }
+    if (!take_file(m)) {
+        list_add(&s->queued, m);
+        return;
+    }
+    write_out(m);
+    if (m->error) {
+        fail(m, m->error);
+        return;
+    }
+    close(m->file.fd);
+    m->file.fd = -1;
+    store_commit_add(&s->commits, m->file.slot, m->written, m->mailboxes, m->count);
 }
 
 void sink_commit(struct sink_message *m)
 {
-    struct sink *s = m->sink;
-
-    write_out(m);
-    close(m->fd);
-    m->fd = -1;
     m->committed = true;
-    s->in_flight++;
-    if (m->error || s->gone)
-        return; /* store_client_flush() answers: never from inside a call of the session's */
-    store_commit_add(&s->commits, m->slot, m->written, m->mailboxes, m->count);
+    m->sink->in_flight++;
+    list_remove(&m->sink->open, m);
+    hand_over(m);
+}
+
+static void forget_in(struct sink_message *m, const void *session)
+{
+    for (; m; m = m->next)
+        if (m->session == session)
+            m->session = NULL;
 }
 
 void sink_forget(struct sink *s, void *session)
 {
+    forget_in(s->queued.first, session);
+    forget_in(s->failed.first, session);
     for (unsigned i = 0; i < STORE_SLOTS; i++)
         if (s->by_slot[i] && s->by_slot[i]->session == session)
             s->by_slot[i]->session = NULL;
@@ -284,71 +384,67 @@ static void answer(struct sink_message *m, const struct sink_answer *a)
         s->events->committed(session, a);
 }
 
-/* Messages whose writes failed never reach the store. */
-static void answer_failed_writes(struct sink *s)
+static void answer_failed(struct sink *s)
 {
-    for (unsigned i = 0; i < STORE_SLOTS && s->in_flight; i++) {
-        struct sink_message *m = s->by_slot[i];
-        struct sink_answer a = {.mailbox = UINT32_MAX};
+    while (s->failed.first) {
+        struct sink_message *m = s->failed.first;
+        struct sink_answer a = {store_result_of(m->error), m->error, UINT32_MAX};
 
-        if (!m || !m->committed || (!m->error && !s->gone))
-            continue;
-        a.error = m->error ? m->error : EPIPE;
-        a.result = store_result_of(a.error);
-        if (!s->gone)
-            buf_append(&s->drops, &m->slot, sizeof m->slot);
+        if (!s->gone) /* the store knows nothing of it */
+            complain(s->conf, m->delivery, UINT32_MAX, geteuid(), m->error, clock_now().mono_us);
+        list_remove(&s->failed, m);
         answer(m, &a);
     }
 }
 
-/* Whole records, as many as one datagram takes. */
-static size_t one_datagram(const struct buf *b)
-{
-    const uint8_t *p = (const uint8_t *)buf_data(b);
-    size_t left = b->len, used = 0;
-    struct store_commit c;
+/* ---- sending */
 
-    while (store_commit_next(&p, &left, &c) == 1) {
-        if (used && used + store_commit_size(c.count) > CHAN_MAX)
-            break;
-        used += store_commit_size(c.count);
+static bool send_commits(struct sink *s)
+{
+    while (s->commits.len) {
+        size_t n = store_commit_datagram(&s->commits);
+
+        if (chan_send(s->fd, STORE_COMMIT, buf_data(&s->commits), n, NULL, 0, NULL) != 1)
+            return false;
+        buf_consume(&s->commits, n);
     }
-    return used;
+    return true;
 }
 
-static void failed_write_check(struct sink *s)
+static bool send_drops(struct sink *s)
 {
-    bool any = s->gone;
+    const size_t most = sizeof(uint32_t) * STORE_SLOTS;
 
-    for (unsigned i = 0; i < STORE_SLOTS && !any; i++)
-        any = s->by_slot[i] && s->by_slot[i]->committed && s->by_slot[i]->error;
-    if (any)
-        answer_failed_writes(s);
+    for (uint32_t d = 0; d < s->conf->delivery_count; d++)
+        client_pool_trim(&s->pools[d], &s->drops);
+    while (s->drops.len) {
+        size_t n = s->drops.len < most ? s->drops.len : most;
+
+        if (chan_send(s->fd, STORE_DROP, buf_data(&s->drops), n, NULL, 0, NULL) != 1)
+            return false;
+        buf_consume(&s->drops, n);
+    }
+    return true;
+}
+
+static bool send_wants(struct sink *s)
+{
+    for (uint32_t d = 0; d < s->conf->delivery_count; d++) {
+        struct store_want w = {.delivery = d, .count = client_pool_short(&s->pools[d])};
+
+        if (!w.count)
+            continue;
+        if (chan_send(s->fd, STORE_WANT, &w, sizeof w, NULL, 0, NULL) != 1)
+            return false;
+        s->pools[d].asked += w.count;
+    }
+    return true;
 }
 
 void store_client_flush(struct sink *s)
 {
-    s->blocked = false;
-    if (s->in_flight)
-        failed_write_check(s);
-    while (s->commits.len && !s->gone) {
-        size_t n = one_datagram(&s->commits);
-
-        if (chan_send(s->fd, STORE_COMMIT, buf_data(&s->commits), n, NULL, 0, NULL) != 1) {
-            s->blocked = true;
-            return;
-        }
-        buf_consume(&s->commits, n);
-    }
-    while (s->drops.len && !s->gone) {
-        size_t n = s->drops.len < 4096 ? s->drops.len : 4096;
-
-        if (chan_send(s->fd, STORE_DROP, buf_data(&s->drops), n, NULL, 0, NULL) != 1) {
-            s->blocked = true;
-            return;
-        }
-        buf_consume(&s->drops, n);
-    }
+    answer_failed(s);
+    s->blocked = !s->gone && !(send_commits(s) && send_drops(s) && send_wants(s));
 }
 
 bool store_client_wants_write(const struct sink *s)
@@ -361,96 +457,129 @@ unsigned store_client_in_flight(const struct sink *s)
     return s->in_flight;
 }
 
-/* ---- what the store says */
+/* ---- what the store says; false: what no store of ours says */
 
-static void give_to_waiters(struct sink *s, uint32_t delivery)
+static void use_files(struct sink *s, uint32_t delivery)
 {
+    for (struct sink_message *m = s->queued.first, *next; m && s->pools[delivery].count; m = next) {
+        next = m->next;
+        if (m->delivery != delivery)
+            continue;
+        list_remove(&s->queued, m);
+        hand_over(m);
+    }
     while (s->pools[delivery].count) {
         struct waiting *w = take_waiting(s, NULL, delivery);
         struct sink_answer ok = {SINK_OK, 0, UINT32_MAX};
-        struct sink_message *m;
+        void *session;
 
         if (!w)
             return;
-        m = open_with(s, w->session, w->mailboxes, w->count, delivery);
-        s->events->opened(w->session, m, &ok);
-        waiting_free(w);
+        session = w->session;
+        /* the array changes hands */
+        s->events->opened(session, message_new(s, session, w->mailboxes, w->count), &ok);
+        free(w);
     }
 }
 
-static void take_files(struct sink *s, struct chan_msg *m)
+static bool take_files(struct sink *s, struct chan_msg *m)
 {
-    size_t n = m->len / sizeof(struct store_file);
+    int n = store_files_count(m->len, m->nfds);
+    uint64_t came = 0;
 
-    for (size_t i = 0; i < n && i < m->nfds; i++) {
+    for (int i = 0; i < n; i++) {
         struct store_file f;
-        struct pool *p;
 
-        memcpy(&f, (const char *)m->data + i * sizeof f, sizeof f);
-        if (f.slot >= STORE_SLOTS || f.delivery >= s->conf->delivery_count)
-            continue;
-        p = &s->pools[f.delivery];
-        if (p->count == STORE_SLOTS)
-            continue;
-        p->file[p->count++] = (struct pooled){f.slot, chan_msg_take(m, (unsigned)i)};
-        p->asked -= p->asked > 0;
+        if (store_file_decode(m->data, i, s->conf->delivery_count, &f) < 0 || s->by_slot[f.slot])
+            return false;
+        client_pool_add(&s->pools[f.delivery], f.slot, chan_msg_take(m, (unsigned)i));
+        came |= UINT64_C(1) << (f.delivery % 64);
     }
     for (uint32_t d = 0; d < s->conf->delivery_count; d++)
-        give_to_waiters(s, d);
+        if (came & UINT64_C(1) << (d % 64))
+            use_files(s, d);
+    return n > 0;
 }
 
-static void take_answers(struct sink *s, const struct chan_msg *m)
+static bool take_answers(struct sink *s, const struct chan_msg *m)
 {
-    size_t n = m->len / sizeof(struct store_answer);
+    int n = store_answers_count(m->len);
 
-    for (size_t i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++) {
         struct store_answer sa;
+        struct sink_message *of;
         struct sink_answer a;
 
-        memcpy(&sa, (const char *)m->data + i * sizeof sa, sizeof sa);
-        if (sa.slot >= STORE_SLOTS || !s->by_slot[sa.slot] || !s->by_slot[sa.slot]->committed)
+        if (store_answer_decode(m->data, i, &sa) < 0)
+            return false;
+        of = s->by_slot[sa.slot];
+        if (!of || !of->committed)
+            return false;
+        a = (struct sink_answer){(enum sink_result)sa.result, sa.error, sa.mailbox};
+        answer(of, &a);
+    }
+    return n > 0;
+}
+
+/* Those who wait for a file of this delivery are told why there is none. */
+static void refuse(struct sink *s, uint32_t delivery, int error)
+{
+    struct sink_answer a = {store_result_of(error), error, UINT32_MAX};
+    struct waiting *w;
+
+    for (struct sink_message *m = s->queued.first, *next; m; m = next) {
+        next = m->next;
+        if (m->delivery != delivery)
             continue;
-        a = (struct sink_answer){sa.result > SINK_FAILED ? SINK_FAILED : (enum sink_result)sa.result, sa.error,
-                                 sa.mailbox};
-        answer(s->by_slot[sa.slot], &a);
+        list_remove(&s->queued, m);
+        fail(m, error);
+    }
+    while ((w = take_waiting(s, NULL, delivery))) {
+        void *session = w->session;
+
+        waiting_free(w);
+        s->events->opened(session, NULL, &a);
     }
 }
 
-static void take_no_files(struct sink *s, const struct chan_msg *m)
+static bool take_no_files(struct sink *s, const struct chan_msg *m)
 {
     struct store_no_files nf;
-    struct waiting *w;
 
-    if (m->len != sizeof nf)
-        return;
-    memcpy(&nf, m->data, sizeof nf);
-    if (nf.delivery >= s->conf->delivery_count)
-        return;
+    if (store_no_files_decode(m->data, m->len, s->conf->delivery_count, &nf) < 0)
+        return false;
     s->pools[nf.delivery].asked = 0;
-    while ((w = take_waiting(s, NULL, nf.delivery))) {
-        struct sink_answer a = {store_result_of(nf.error), nf.error, UINT32_MAX};
-
-        s->events->opened(w->session, NULL, &a);
-        waiting_free(w);
-    }
+    refuse(s, nf.delivery, nf.error ? nf.error : EIO);
+    return true;
 }
 
 static void store_gone(struct sink *s)
 {
-    struct waiting *w;
-
     s->gone = true;
     buf_clear(&s->commits);
     buf_clear(&s->drops);
-    answer_failed_writes(s);
-    while ((w = s->first)) {
-        struct sink_answer a = {SINK_FAILED, EPIPE, UINT32_MAX};
+    for (unsigned i = 0; i < STORE_SLOTS; i++) {
+        struct sink_message *m = s->by_slot[i];
 
-        s->first = w->next;
-        if (!s->first)
-            s->last = &s->first;
-        s->events->opened(w->session, NULL, &a);
-        waiting_free(w);
+        if (m && m->committed)
+            fail(m, EPIPE);
+    }
+    for (uint32_t d = 0; d < s->conf->delivery_count; d++)
+        refuse(s, d, EPIPE);
+    answer_failed(s);
+}
+
+static bool take(struct sink *s, struct chan_msg *m)
+{
+    switch (m->type) {
+    case STORE_FILES:
+        return take_files(s, m);
+    case STORE_ANSWERS:
+        return take_answers(s, m);
+    case STORE_NO_FILES:
+        return take_no_files(s, m);
+    default:
+        return false;
     }
 }
 
@@ -462,17 +591,15 @@ int store_client_readable(struct sink *s)
 
         if (r == 0)
             return 0;
-        if (r < 0) {
-            store_gone(s);
-            return -1;
+        if (r > 0) {
+            bool ok = take(s, &m);
+
+            chan_msg_close(&m);
+            if (ok)
+                continue;
+            log_event(LOG_LEVEL_ERROR, "store.refused", "a message of type %u from the store is not well-formed", m.type);
         }
-        if (m.type == STORE_FILES)
-            take_files(s, &m);
-        else if (m.type == STORE_ANSWERS)
-            take_answers(s, &m);
-        else if (m.type == STORE_NO_FILES)
-            take_no_files(s, &m);
-        chan_msg_close(&m);
+        store_gone(s);
     }
     return -1;
 }

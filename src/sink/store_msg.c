@@ -3,9 +3,37 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/chan.h"
+
+#define RECORD_HEAD ((size_t)16)
+
+static int exact(void *out, size_t size, const void *data, size_t len)
+{
+    if (len != size)
+        return -1;
+    memcpy(out, data, size);
+    return 0;
+}
+
+/* The number of items of this size that fill len exactly, at most max. */
+static int items(size_t len, size_t size, size_t max)
+{
+    if (len == 0 || len % size || len / size > max)
+        return -1;
+    return (int)(len / size);
+}
+
+int store_want_decode(const void *data, size_t len, const struct store_bounds *b, struct store_want *out)
+{
+    if (exact(out, sizeof *out, data, len) < 0 || out->delivery >= b->deliveries || out->count == 0 ||
+        out->count > STORE_SLOTS)
+        return -1;
+    return 0;
+}
+
 size_t store_commit_size(uint32_t count)
 {
-    return 16 + (size_t)count * 4;
+    return RECORD_HEAD + (size_t)count * 4;
 }
 
 void store_commit_add(struct buf *batch, uint32_t slot, uint64_t size, const uint32_t *mailboxes,
@@ -17,18 +45,46 @@ void store_commit_add(struct buf *batch, uint32_t slot, uint64_t size, const uin
     buf_append(batch, mailboxes, (size_t)count * 4);
 }
 
-int store_commit_next(const uint8_t **data, size_t *len, struct store_commit *out)
+size_t store_commit_datagram(const struct buf *batch)
+{
+    const uint8_t *p = (const uint8_t *)buf_data(batch);
+    size_t left = batch->len, used = 0;
+    struct store_commit c;
+
+    while (store_commit_next(&p, &left, NULL, &c) == 1) {
+        if (used + store_commit_size(c.count) > CHAN_MAX)
+            break;
+        used += store_commit_size(c.count);
+    }
+    return used;
+}
+
+static bool in_bounds(const struct store_commit *c, const struct store_bounds *b)
+{
+    /* nobody has more recipients than there are mailboxes: duplicates were taken out by the worker */
+    if (c->slot >= STORE_SLOTS || c->size > b->size || c->count > b->mailboxes)
+        return false;
+    for (uint32_t i = 0; i < c->count; i++)
+        if (store_commit_mailbox(c, i) >= b->mailboxes)
+            return false;
+    return true;
+}
+
+int store_commit_next(const uint8_t **data, size_t *len, const struct store_bounds *b,
+                      struct store_commit *out)
 {
     if (*len == 0)
         return 0;
-    if (*len < 16)
+    if (*len < RECORD_HEAD)
         return -1;
     memcpy(&out->slot, *data, 4);
     memcpy(&out->count, *data + 4, 4);
     memcpy(&out->size, *data + 8, 8);
-    if (out->count == 0 || out->count > STORE_RCPTS || *len - 16 < (size_t)out->count * 4)
+    if (out->count == 0 || out->count > STORE_RCPTS || *len - RECORD_HEAD < (size_t)out->count * 4)
         return -1;
-    out->mailboxes = *data + 16;
+    out->mailboxes = *data + RECORD_HEAD;
+    if (b && !in_bounds(out, b))
+        return -1;
     *data += store_commit_size(out->count);
     *len -= store_commit_size(out->count);
     return 1;
@@ -40,6 +96,53 @@ uint32_t store_commit_mailbox(const struct store_commit *c, uint32_t i)
 
     memcpy(&v, c->mailboxes + (size_t)i * 4, 4);
     return v;
+}
+
+int store_drop_count(const void *data, size_t len)
+{
+    int n = items(len, 4, STORE_SLOTS);
+
+    for (int i = 0; i < n; i++)
+        if (store_drop_slot(data, i) >= STORE_SLOTS)
+            return -1;
+    return n;
+}
+
+uint32_t store_drop_slot(const void *data, int i)
+{
+    uint32_t v;
+
+    memcpy(&v, (const uint8_t *)data + (size_t)i * 4, 4);
+    return v;
+}
+
+int store_files_count(size_t len, unsigned nfds)
+{
+    int n = items(len, sizeof(struct store_file), CHAN_FDS);
+
+    return n < 0 || (unsigned)n != nfds ? -1 : n;
+}
+
+int store_file_decode(const void *data, int i, uint32_t deliveries, struct store_file *out)
+{
+    memcpy(out, (const uint8_t *)data + (size_t)i * sizeof *out, sizeof *out);
+    return out->slot >= STORE_SLOTS || out->delivery >= deliveries ? -1 : 0;
+}
+
+int store_answers_count(size_t len)
+{
+    return items(len, sizeof(struct store_answer), STORE_SLOTS);
+}
+
+int store_answer_decode(const void *data, int i, struct store_answer *out)
+{
+    memcpy(out, (const uint8_t *)data + (size_t)i * sizeof *out, sizeof *out);
+    return out->slot >= STORE_SLOTS || out->result > SINK_FAILED ? -1 : 0;
+}
+
+int store_no_files_decode(const void *data, size_t len, uint32_t deliveries, struct store_no_files *out)
+{
+    return exact(out, sizeof *out, data, len) < 0 || out->delivery >= deliveries ? -1 : 0;
 }
 
 enum sink_result store_result_of(int error)
