@@ -75,6 +75,7 @@ static void print_conf(struct buf *b, const struct init_set *s, const char *dir)
                s->domain, dir);
     if (s->user)
         buf_printf(b, "user      = \"%s\"\n", s->user);
+    buf_printf(b, "max-connections = 500 # the default is 20000, which needs as many descriptors\n");
     buf_printf(b,
                "\ncertificate \"mx\" {\n"
                "    chain = \"%s/cert.pem\"\n"
