@@ -42,7 +42,7 @@ static void keep(struct builder *b, enum snapshot_kind kind, const char *name, c
     struct err e;
 
     /* a name that does not fit is left out: a cut one might be found under another's name */
-    if (!p || strlen(name) >= sizeof item.name || find(s, kind, name))
+    if (!p || strlen(name) >= sizeof item.name || (s->items && find(s, kind, name)))
         return;
     memcpy(item.name, name, strlen(name) + 1);
     item.fd = memfd_make("postern", p, n, &e);
@@ -51,7 +51,6 @@ static void keep(struct builder *b, enum snapshot_kind kind, const char *name, c
         return;
     }
     s->items = mem_grow(s->items, sizeof item * ((size_t)s->count + 1));
-    assert(s->items);
     s->items[s->count++] = item;
 }
 

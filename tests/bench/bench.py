@@ -405,9 +405,10 @@ def main():
         args.rounds, args.scale, args.idle = 1, 1, 1000
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is stopped on the way out
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if os.geteuid() == 0:
-        hard = max(hard, 65536)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (65536, max(hard, 65536)))
+    except ValueError:  # only CAP_SYS_RESOURCE may raise it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     base = pathlib.Path(args.dir or pathlib.Path(args.build).resolve() / "bench" / "run").resolve()
     base.mkdir(parents=True, exist_ok=True)
     b = Bench(args, base)
