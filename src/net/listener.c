@@ -20,6 +20,35 @@ struct listener {
     bool paused;
 };
 
+/* What failed was one connection, which is gone from the queue: the next may be fine (accept(2), "Error handling"). */
+static bool is_one_connection(int error)
+{
+    switch (error) {
+    case ECONNABORTED:
+    case EINTR:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+    case EOPNOTSUPP:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* EMFILE, ENFILE, ENOMEM and whatever else stays true while the queue is full: a level-triggered loop would spin on it,
+ * so accepting pauses until the next tick. The clients wait in the queue meanwhile. */
+static void pause_accepting(struct listener *s, int error)
+{
+    log_event(LOG_LEVEL_ERROR, "network.accept-error", "%s; accepting pauses for a second", strerror(error));
+    s->paused = true;
+    watch_want(s->watch, 0);
+}
+
 static void on_ready(void *arg, unsigned what)
 {
     struct listener *s = arg;
@@ -29,17 +58,14 @@ static void on_ready(void *arg, unsigned what)
         struct addr peer = {.len = sizeof peer.ss};
         int one = 1, fd = accept4(s->fd, (struct sockaddr *)&peer.ss, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
-            /* a level-triggered loop would spin: pause for a tick instead */
-            log_event(LOG_LEVEL_ERROR, "network.accept-error", "%s; accepting pauses for a second", strerror(errno));
-            s->paused = true;
-            watch_want(s->watch, 0);
+        if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        if (fd < 0 && is_one_connection(errno))
+            continue;
+        if (fd < 0) {
+            pause_accepting(s, errno);
             return;
         }
-        if (fd < 0 && errno != ECONNABORTED && errno != EINTR)
-            return;
-        if (fd < 0)
-            continue;
         /* without it the last flight of a TLS 1.3 handshake waits 40 ms for a delayed ACK */
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         s->cb(s->arg, fd, &peer);

@@ -19,8 +19,10 @@ struct loop {
     struct event_base *base;
     struct ticker tickers[TICKERS];
     unsigned ticker_count;
+    struct ticker alarm;
+    int64_t alarm_us; /* 0: not set */
     bool stop;
-    int64_t now_us;
+    int64_t now_us;   /* 0: not read in this turn yet */
 };
 
 struct watch {
@@ -45,7 +47,6 @@ int loop_new(struct loop **out, struct err *e)
         free(l);
         return err_set(e, "libevent cannot make an event base");
     }
-    l->now_us = clock_now().mono_us;
     *out = l;
     return 0;
 }
@@ -58,18 +59,26 @@ void loop_free(struct loop **lp)
         return;
     for (unsigned i = 0; i < l->ticker_count; i++)
         event_del(&l->tickers[i].ev);
+    if (l->alarm_us)
+        event_del(&l->alarm.ev);
     event_base_free(l->base);
     free(l);
     *lp = NULL;
 }
 
+int loop_turn(struct loop *l, bool wait, loop_fn *turn_end, void *arg)
+{
+    l->now_us = 0; /* whatever was known is old after waiting */
+    if (event_base_loop(l->base, EVLOOP_ONCE | (wait ? 0 : EVLOOP_NONBLOCK)) < 0)
+        return -1;
+    turn_end(arg);
+    return 0;
+}
+
 void loop_run(struct loop *l, loop_fn *turn_end, void *arg)
 {
-    while (!l->stop) {
-        if (event_base_loop(l->base, EVLOOP_ONCE) < 0)
-            return;
-        turn_end(arg);
-    }
+    while (!l->stop && loop_turn(l, true, turn_end, arg) == 0)
+        ;
 }
 
 void loop_stop(struct loop *l)
@@ -78,10 +87,11 @@ void loop_stop(struct loop *l)
     event_base_loopbreak(l->base);
 }
 
-int64_t loop_now_us(const struct loop *l)
+int64_t loop_now_us(struct loop *l)
 {
-    (void)l;
-    return clock_now().mono_us;
+    if (!l->now_us)
+        l->now_us = clock_now().mono_us;
+    return l->now_us;
 }
 
 static void on_io(evutil_socket_t fd, short what, void *arg)
@@ -117,6 +127,11 @@ void watch_want(struct watch *w, unsigned what)
     event_add(&w->ev, NULL);
 }
 
+unsigned watch_wanted(const struct watch *w)
+{
+    return w->want;
+}
+
 void watch_free(struct watch **wp)
 {
     struct watch *w = *wp;
@@ -147,4 +162,36 @@ void loop_ticker(struct loop *l, int64_t interval_us, loop_fn *fn, void *arg)
     t->arg = arg;
     event_assign(&t->ev, l->base, -1, EV_PERSIST, on_tick, t);
     event_add(&t->ev, &tv);
+}
+
+static void on_alarm(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop *l = arg;
+
+    (void)fd;
+    (void)what;
+    l->alarm_us = 0; /* before the call: it may set the next */
+    l->alarm.fn(l->alarm.arg);
+}
+
+void loop_alarm(struct loop *l, int64_t at_us, loop_fn *fn, void *arg)
+{
+    int64_t left;
+    struct timeval tv;
+
+    /* wishes close to each other ring once: a thousand delayed greetings are fifty walks a second, not a thousand */
+    at_us += LOOP_ALARM_US - at_us % LOOP_ALARM_US;
+    if (l->alarm_us && l->alarm_us <= at_us)
+        return;
+    if (l->alarm_us)
+        event_del(&l->alarm.ev);
+    left = at_us - loop_now_us(l);
+    if (left < 0)
+        left = 0;
+    tv = (struct timeval){left / 1000000, left % 1000000};
+    l->alarm_us = at_us;
+    l->alarm.fn = fn;
+    l->alarm.arg = arg;
+    event_assign(&l->alarm.ev, l->base, -1, 0, on_alarm, l);
+    event_add(&l->alarm.ev, &tv);
 }

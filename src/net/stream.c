@@ -125,15 +125,27 @@ bool stream_has_unread(const struct stream *s)
     return s->in.len > 0 || (ioctl(s->fd, FIONREAD, &n) == 0 && n > 0);
 }
 
+bool stream_has_pending(const struct stream *s)
+{
+    return s->tls && !s->handshaking && tls_conn_has_pending(s->tls);
+}
+
 void stream_want(struct stream *s, bool reading)
 {
     unsigned what = 0;
 
     if (reading && !s->eof)
         what |= s->tls_wants_write ? LOOP_WRITE : LOOP_READ;
+    else if (!s->eof)
+        what |= watch_wanted(s->watch) & LOOP_READ;
     if (s->out.len)
         what |= LOOP_WRITE;
     watch_want(s->watch, what);
+}
+
+void stream_hush(struct stream *s)
+{
+    watch_want(s->watch, watch_wanted(s->watch) & ~LOOP_READ);
 }
 
 void stream_start_tls(struct stream *s, struct tls_conn *conn)
@@ -151,6 +163,8 @@ enum tls_io stream_handshake(struct stream *s)
         s->handshaking = false;
         s->eof = false;
     }
-    watch_want(s->watch, r == TLS_IO_WANT_READ ? LOOP_READ : r == TLS_IO_WANT_WRITE ? LOOP_WRITE : 0);
+    /* when it is over, what is wanted next is the caller's to say */
+    if (r == TLS_IO_WANT_READ || r == TLS_IO_WANT_WRITE)
+        watch_want(s->watch, r == TLS_IO_WANT_READ ? LOOP_READ : LOOP_WRITE);
     return r;
 }

@@ -36,8 +36,14 @@ enum stream_result stream_read(struct stream *s, size_t most);
 enum stream_result stream_write(struct stream *s);
 /* Are there bytes we have not read? Used behind STARTTLS (CVE-2011-0411) and before the banner. */
 bool stream_has_unread(const struct stream *s);
-/* Sets what to wait for: reading only where the caller wants to, writing where something waits. */
+/* TLS holds bytes that are decrypted and not read: the descriptor will not tell. */
+bool stream_has_pending(const struct stream *s);
+/* Sets what to wait for: reading only where the caller wants to, writing where something waits. A wish to read that ends
+ * is left with the kernel until bytes really come (stream_hush), since most clients send nothing before our answer:
+ * two system calls less for each message. */
 void stream_want(struct stream *s, bool reading);
+/* Call when LOOP_READ came and nobody wants to read: it would come again and again. */
+void stream_hush(struct stream *s);
 
 /* From here on the stream is TLS; stream_handshake() until it is DONE. Takes conn. */
 void stream_start_tls(struct stream *s, struct tls_conn *conn);
