@@ -25,20 +25,31 @@ static void stop_accepting(struct server *v)
     v->accepting = false;
 }
 
-static void shut_down(struct server *v, bool even_in_transaction)
+/* 421 at each session's next boundary outside a transaction. now: those inside one hear it as well, unless a message is
+ * open, and a handshake is cut off. */
+static void shut_down(struct server *v, bool now)
 {
     struct session *s, *next;
 
     for (s = v->first; s; s = next) {
         next = s->next;
-        if (s->wait == SESSION_HANDSHAKE || s->wait == SESSION_GREET) {
+        if (now && s->wait == SESSION_HANDSHAKE) {
             session_end(s, "shutting down");
             continue;
         }
-        smtp_engine_shutdown(s->engine, even_in_transaction);
-        if (s->wait == SESSION_READ)
+        smtp_engine_shutdown(s->engine, now);
+        if (s->wait == SESSION_GREET)
+            session_greet(s);
+        else if (s->wait == SESSION_READ)
             session_pump(s);
     }
+}
+
+static void force_at(struct server *v, int64_t after_us)
+{
+    v->force_us = loop_now_us(v->loop) + after_us;
+    session_alarm(v, v->force_us);
+    shut_down(v, true);
 }
 
 void server_check_drained(struct server *v)
@@ -66,8 +77,7 @@ static void obey(struct server *v, enum server_order order)
     case SERVER_SHUTDOWN:
         stop_accepting(v);
         v->draining = true;
-        v->force_us = loop_now_us(v->loop) + v->conf->limits.shutdown_data_time * SECOND + SECOND / 10;
-        shut_down(v, true);
+        force_at(v, v->conf->limits.shutdown_data_time * SECOND);
         break;
     case SERVER_CLOSE_OLD:
         shut_down(v, false);
@@ -82,8 +92,7 @@ static void leader_lost(struct server *v)
     watch_want(v->leader_watch, 0);
     stop_accepting(v);
     v->draining = true;
-    v->force_us = loop_now_us(v->loop) + LEADERLESS_US;
-    shut_down(v, true);
+    force_at(v, LEADERLESS_US);
 }
 
 static void on_leader(void *arg, unsigned what)
@@ -167,8 +176,39 @@ static void prepare_listeners(struct server *v)
     }
 }
 
-static void free_all(struct server *v)
+struct server *server_new(const struct server_setup *setup, struct err *e)
 {
+    static const struct sink_events events = {session_opened, session_committed};
+    struct server *v = mem_alloc(sizeof *v);
+
+    v->setup = setup;
+    v->conf = setup->conf;
+    if (loop_new(&v->loop, e) < 0) {
+        free(v);
+        return NULL;
+    }
+    v->next_id = (uint64_t)clock_now().real_us; /* a worker forked again within a second does not repeat ids */
+    v->sink = store_client_new(setup->store_fd, v->conf, &events);
+    prepare_listeners(v);
+    v->store_watch = watch_new(v->loop, setup->store_fd, on_store, v);
+    v->leader_watch = watch_new(v->loop, setup->leader_fd, on_leader, v);
+    watch_want(v->store_watch, LOOP_READ);
+    watch_want(v->leader_watch, LOOP_READ);
+    loop_ticker(v->loop, SECOND, on_tick, v);
+    return v;
+}
+
+int server_turn(struct server *v, bool wait)
+{
+    return loop_turn(v->loop, wait, turn_end, v);
+}
+
+void server_free(struct server **vp)
+{
+    struct server *v = *vp;
+
+    if (!v)
+        return;
     while (v->first)
         session_end(v->first, "shutting down");
     session_free_dead(v);
@@ -181,30 +221,20 @@ static void free_all(struct server *v)
     free(v->listeners);
     loop_free(&v->loop);
     free(v);
+    *vp = NULL;
 }
 
 int server_run(const struct server_setup *setup)
 {
-    static const struct sink_events events = {session_opened, session_committed};
-    struct server *v = mem_alloc(sizeof *v);
     struct err e;
+    struct server *v = server_new(setup, &e);
 
-    v->setup = setup;
-    v->conf = setup->conf;
-    if (loop_new(&v->loop, &e) < 0) {
+    if (!v) {
         log_event(LOG_LEVEL_ERROR, "process.start-failed", "%s", e.text);
-        free(v);
         return 70;
     }
-    v->sink = store_client_new(setup->store_fd, v->conf, &events);
-    prepare_listeners(v);
-    v->store_watch = watch_new(v->loop, setup->store_fd, on_store, v);
-    v->leader_watch = watch_new(v->loop, setup->leader_fd, on_leader, v);
-    watch_want(v->store_watch, LOOP_READ);
-    watch_want(v->leader_watch, LOOP_READ);
-    loop_ticker(v->loop, SECOND, on_tick, v);
     (void)chan_send_wait(setup->leader_fd, 1000, SERVER_READY, NULL, 0, NULL, 0, NULL);
     loop_run(v->loop, turn_end, v);
-    free_all(v);
+    server_free(&v);
     return 0;
 }

@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "policy/admit.h"
 
 #define OUT_HIGH ((size_t)64 * 1024) /* replies nobody reads: stop asking for more */
 #define READ_AT_ONCE ((size_t)16 * 1024)
@@ -36,7 +35,6 @@ static bool is_admitted(struct session *s, int fd)
         .total = (unsigned)share_total(sh, SHARE_CONNECTIONS_NOW), .exempt = s->exempt,
     };
     struct admit_verdict v;
-    struct log_line l;
 
     if (!s->exempt) {
         f.from_address = share_key_count(sh, &s->address_key);
@@ -45,9 +43,7 @@ static bool is_admitted(struct session *s, int fd)
     admit(&v, &c->limits, &f);
     if (v.reason == ADMIT_OK)
         return true;
-    session_begin(s, &l, LOG_LEVEL_WARN, v.event);
-    log_str(&l, "reason", admit_reason_name(v.reason));
-    log_end(&l);
+    session_log_refused(s, &v);
     session_count(s, SHARE_REFUSED, 1);
     if (s->listener->conf->tls == CONF_TLS_IMPLICIT)
         close(fd);
@@ -101,22 +97,51 @@ void session_greet(struct session *s)
     session_pump(s);
 }
 
-void session_start(struct accept_state *a, int fd, const struct addr *peer)
+/* Unique over workers and over their deaths: the second, the slot, and a number that does not begin at 0. */
+static uint64_t make_id(struct server *v)
+{
+    uint64_t second = (uint64_t)(clock_now().real_us / 1000000);
+
+    return second << 30 | (uint64_t)(v->setup->slot & (SHARE_SLOTS - 1)) << 24 | (++v->next_id & 0xffffff);
+}
+
+static struct session *session_new(struct accept_state *a, const struct addr *peer)
 {
     struct server *v = a->server;
     struct session *s = mem_alloc(sizeof *s);
     const struct conf *c = v->conf;
-    bool diagnostic = net_has(c->diagnostic_networks, c->diagnostic_network_count, peer);
 
     s->server = v;
     s->socket = a->socket;
     s->listener = &v->listeners[a->socket->listener];
     s->peer = *peer;
-    s->id = (uint64_t)(clock_now().real_us / 1000000) << 24 | (++v->next_id & 0xffffff);
+    s->id = make_id(v);
     s->exempt = addr_is_loopback(peer) || net_has(c->trusted_networks, c->trusted_network_count, peer);
     s->withheld = net_has(s->listener->conf->no_starttls_for, s->listener->conf->no_starttls_for_count, peer);
     s->address_key = addr_key(peer, 32, 128);
     s->network_key = addr_key(peer, 24, 64);
+    return s;
+}
+
+static void link_in(struct session *s)
+{
+    struct server *v = s->server;
+
+    s->next = v->first;
+    if (v->first)
+        v->first->prev = s;
+    v->first = s;
+    v->sessions++;
+}
+
+void session_start(struct accept_state *a, int fd, const struct addr *peer)
+{
+    struct server *v = a->server;
+    struct session *s = session_new(a, peer);
+    const struct conf *c = v->conf;
+    bool diagnostic = net_has(c->diagnostic_networks, c->diagnostic_network_count, peer);
+    struct log_line l;
+
     if (!is_admitted(s, fd)) {
         free(s);
         return;
@@ -126,22 +151,31 @@ void session_start(struct accept_state *a, int fd, const struct addr *peer)
     s->engine = smtp_engine_new(diagnostic ? &s->listener->diagnostic : &s->listener->profile,
                                 s->listener->conf->tls == CONF_TLS_IMPLICIT);
     s->started_us = s->activity_us = loop_now_us(v->loop);
-    s->next = v->first;
-    if (v->first)
-        v->first->prev = s;
-    v->first = s;
-    v->sessions++;
+    link_in(s);
+    session_begin(s, &l, LOG_LEVEL_DEBUG, "smtp.connection-start");
+    log_end(&l);
     if (s->listener->conf->tls == CONF_TLS_IMPLICIT) {
         session_implicit(s);
     } else if (c->limits.greet_delay_ms) {
         s->wait = SESSION_GREET;
         s->deadline_us = s->started_us + (int64_t)c->limits.greet_delay_ms * 1000;
+        session_alarm(v, s->deadline_us);
     } else {
         session_greet(s);
     }
 }
 
 /* ---- ending */
+
+/* The sink may hold this session's address as long as it waits for an answer: before any other state, it is told. */
+static void leave_sink(struct session *s)
+{
+    if (s->wait == SESSION_OPENING)
+        sink_cancel(s->server->sink, s);
+    if (s->wait == SESSION_COMMITTING)
+        sink_forget(s->server->sink, s); /* it is delivered all the same; the client will send it again */
+    sink_abort(&s->message);
+}
 
 void session_end(struct session *s, const char *how)
 {
@@ -151,11 +185,7 @@ void session_end(struct session *s, const char *how)
         return;
     if (!s->ended)
         s->ended = how;
-    if (s->wait == SESSION_OPENING)
-        sink_cancel(v->sink, s);
-    if (s->wait == SESSION_COMMITTING)
-        sink_forget(v->sink, s); /* it is delivered all the same; the client will send it again */
-    sink_abort(&s->message);
+    leave_sink(s);
     session_log_end(s);
     s->wait = SESSION_DEAD;
     tls_conn_free(&s->tls_next);
@@ -166,7 +196,7 @@ void session_end(struct session *s, const char *how)
         share_key_drop(v->setup->share, v->setup->slot, &s->network_key);
     }
     session_count(s, SHARE_CONNECTIONS_NOW, -1);
-    if (s->mail_seen)
+    if (s->in_transaction)
         session_count(s, SHARE_TRANSACTIONS_NOW, -1);
     if (s->prev)
         s->prev->next = s->next;
@@ -232,15 +262,15 @@ void session_finish(struct session *s, const char *how)
         return;
     if (!s->ended)
         s->ended = how;
-    sink_abort(&s->message);
+    leave_sink(s);
     s->wait = SESSION_CLOSING;
+    /* in all, not from one byte read to the next: a peer that reads slowly does not keep a closed session */
+    s->deadline_us = loop_now_us(s->server->loop) + s->server->conf->limits.reply_timeout * INT64_C(1000000);
     flush(s);
 }
 
 void session_say(struct session *s, const char *reply, const char *how)
 {
-    if (s->wait == SESSION_OPENING)
-        sink_cancel(s->server->sink, s);
     if (!s->stream.handshaking)
         buf_append(&s->stream.out, reply, strlen(reply));
     session_finish(s, how);
@@ -306,6 +336,7 @@ static bool act(struct session *s, const struct smtp_action *a)
         session_log_event(s, a);
         return true;
     case SMTP_CLOSE:
+        session_log_close(s, a->close);
         session_finish(s, close_word(a->close));
         return false;
     default:
@@ -322,57 +353,81 @@ static void note_transaction(struct session *s)
 {
     bool now = smtp_engine_phase(s->engine) >= SMTP_PHASE_ENVELOPE;
 
-    if (now != s->mail_seen)
+    if (now != s->in_transaction)
         session_count(s, SHARE_TRANSACTIONS_NOW, now ? 1 : -1);
-    s->mail_seen = now;
+    s->in_transaction = now;
 }
 
-static void run(struct session *s)
+/* True: stopped because enough replies wait to be read; there may be more to do. */
+static bool run(struct session *s)
 {
-    while (s->wait == SESSION_READ && s->stream.out.len < OUT_HIGH) {
+    while (s->wait == SESSION_READ) {
         struct smtp_action a;
         size_t n;
 
+        if (s->stream.out.len >= OUT_HIGH)
+            return true;
         smtp_engine_next(s->engine, &a);
         if (a.kind == SMTP_WAIT)
-            return;
+            return false;
         if (a.kind != SMTP_NEED_INPUT) {
             if (!act(s, &a))
-                return;
+                return false;
             continue;
         }
         if (!s->stream.in.len)
-            return;
+            return false;
         n = smtp_engine_feed(s->engine, buf_data(&s->stream.in), s->stream.in.len);
         buf_consume(&s->stream.in, n);
     }
+    return false;
+}
+
+static void too_much_memory(struct session *s)
+{
+    char line[512];
+    struct log_line l;
+
+    session_begin(s, &l, LOG_LEVEL_WARN, "limit.session-memory");
+    log_int(&l, "size", (int64_t)memory_of(s));
+    log_int(&l, "limit", (int64_t)s->server->conf->limits.session_memory);
+    log_end(&l);
+    snprintf(line, sizeof line, "421 4.3.1 %s this session takes too much memory\r\n", s->listener->profile.hostname);
+    buf_clear(&s->stream.in);
+    session_say(s, line, "memory limit");
+}
+
+/* One round: what is there goes through the engine, what it says goes out. True: everything went out although the
+ * engine was stopped, so it can go on at once. */
+static bool pump_once(struct session *s)
+{
+    bool held;
+
+    s->pumping = true;
+    held = run(s);
+    s->pumping = false;
+    if (s->wait == SESSION_DEAD || s->wait == SESSION_LINGER || s->wait == SESSION_CLOSING)
+        return false;
+    note_transaction(s);
+    if (memory_of(s) > s->server->conf->limits.session_memory) {
+        too_much_memory(s);
+        return false;
+    }
+    if (s->wait == SESSION_READ && s->stream.eof && !held && !s->stream.in.len) {
+        session_finish(s, smtp_engine_phase(s->engine) == SMTP_PHASE_DATA ? "closed by the client in DATA"
+                                                                         : "closed by the client");
+        return false;
+    }
+    flush(s);
+    return held && s->wait == SESSION_READ && !s->stream.out.len;
 }
 
 void session_pump(struct session *s)
 {
     if (s->pumping || s->wait == SESSION_DEAD)
         return;
-    s->pumping = true;
-    run(s);
-    s->pumping = false;
-    if (s->wait == SESSION_DEAD || s->wait == SESSION_LINGER)
-        return;
-    note_transaction(s);
-    if (memory_of(s) > s->server->conf->limits.session_memory) {
-        char line[512];
-
-        snprintf(line, sizeof line, "421 4.3.1 %s this session takes too much memory\r\n", s->listener->profile.hostname);
-        buf_clear(&s->stream.in);
-        session_say(s, line, "memory limit");
-        return;
-    }
-    if (s->wait == SESSION_READ && s->stream.eof && !s->stream.in.len) {
-        session_finish(s, smtp_engine_phase(s->engine) == SMTP_PHASE_DATA ? "closed by the client in DATA"
-                                                                         : "closed by the client");
-        return;
-    }
-    if (s->wait != SESSION_CLOSING)
-        flush(s);
+    while (pump_once(s))
+        ;
 }
 
 void session_resume(struct session *s)
@@ -406,8 +461,11 @@ static void readable(struct session *s)
             session_end(s, "connection lost");
             return;
         }
-        if (r == STREAM_AGAIN)
-            break;
+        if (r == STREAM_AGAIN) {
+            /* no deadline moves: bytes of half a TLS record are no sign of life */
+            stream_want(&s->stream, true);
+            return;
+        }
         got = s->stream.in.len - before;
         s->activity_us = loop_now_us(s->server->loop);
         if (!s->rate_from_us && got) {
@@ -416,11 +474,9 @@ static void readable(struct session *s)
         }
         s->rate_bytes += got;
         session_pump(s);
-        if (r == STREAM_EOF || got < READ_AT_ONCE)
+        if (r == STREAM_EOF || s->wait != SESSION_READ || (got < READ_AT_ONCE && !stream_has_pending(&s->stream)))
             return;
     }
-    if (s->wait != SESSION_DEAD && s->wait != SESSION_LINGER && s->wait != SESSION_CLOSING)
-        flush(s);
 }
 
 static void on_io(void *arg, unsigned what)
@@ -430,7 +486,7 @@ static void on_io(void *arg, unsigned what)
     if (s->wait == SESSION_DEAD)
         return;
     if (s->wait == SESSION_HANDSHAKE) {
-        session_handshake(s);
+        session_handshake_io(s);
         return;
     }
     if (s->wait == SESSION_LINGER) {
@@ -445,4 +501,6 @@ static void on_io(void *arg, unsigned what)
     }
     if (s->wait == SESSION_READ)
         readable(s);
+    else if (s->wait != SESSION_DEAD)
+        stream_hush(&s->stream);
 }

@@ -7,6 +7,8 @@
 
 #include "net/listener.h"
 #include "net/stream.h"
+#include "policy/admit.h"
+#include "policy/rcpt_rule.h"
 #include "policy/tls_offer.h"
 #include "session/server.h"
 #include "sink/store_client.h"
@@ -33,6 +35,7 @@ struct listener_state {
     struct tls_listener *tls;
     struct smtp_profile profile, diagnostic; /* the second for diagnostic networks */
     struct throttle not_configured[TLS_REASON_COUNT];
+    struct throttle refused[ADMIT_NETWORK + 1];
 };
 
 struct accept_state { /* one listening socket */
@@ -85,7 +88,10 @@ struct session {
     enum session_wait wait;
     uint8_t reason;      /* enum tls_reason as offered at the last EHLO */
     bool offered, asked; /* ... and whether it was; a TLS view was asked for */
-    bool counted, exempt, mail_seen, in_tls, pumping, withheld;
+    uint8_t rcpt_reason; /* enum rcpt_reason of the refusal whose event comes next */
+    bool counted, exempt, in_tls, pumping, withheld;
+    bool in_transaction, mailed; /* MAIL is open; MAIL was accepted once */
+    uint32_t opened;     /* messages, for their ids */
     char message_id[40];
     int64_t started_us, deadline_us, activity_us;
     int64_t rate_from_us; /* a line or a message began; 0: nothing is owed */
@@ -94,6 +100,12 @@ struct session {
     uint32_t rcpts;
     const char *ended;   /* how, for the log */
 };
+
+/* server.c: server_run() in steps, for tests. NULL and e: no event loop. */
+struct server *server_new(const struct server_setup *setup, struct err *e);
+int server_turn(struct server *v, bool wait);
+void server_free(struct server **v);
+void server_check_drained(struct server *v);
 
 /* session.c */
 void session_start(struct accept_state *a, int fd, const struct addr *peer);
@@ -121,20 +133,24 @@ void session_ask_rcpt(struct session *s, const struct smtp_action *a);
 bool session_start_tls(struct session *s, const struct smtp_action *a); /* as session_open_message() */
 void session_starttls_written(struct session *s); /* the 220 is out: handshake */
 void session_implicit(struct session *s);
-void session_handshake(struct session *s);
+void session_handshake_io(struct session *s); /* the descriptor is ready */
+void session_handshake_late(struct session *s);
 
 /* session_timer.c */
 void session_deadline(struct session *s); /* from its state */
-void session_tick(struct server *v);      /* once a second */
+void session_tick(struct server *v);      /* once a second, and when an alarm rings */
+void session_alarm(struct server *v, int64_t at_us);
 
 /* session_log.c */
 void session_log_event(struct session *s, const struct smtp_action *a);
 void session_log_end(struct session *s);
 void session_log_not_offered(struct session *s, struct peer_text hello);
+void session_log_refused(struct session *s, const struct admit_verdict *v);
+void session_log_close(struct session *s, enum smtp_close why);
 void session_begin(struct session *s, struct log_line *l, enum log_level level, const char *event);
+/* May this line be written now, or was one of its kind within interval_us? *held: how many were held back since. */
+bool throttle_opens(struct throttle *t, int64_t now_us, int64_t interval_us, unsigned *held);
 
-/* server.c */
-void server_check_drained(struct server *v);
 static inline void session_count(struct session *s, enum share_counter c, int64_t n)
 {
     share_add(s->server->setup->share, s->server->setup->slot, c, n);

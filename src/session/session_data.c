@@ -7,8 +7,7 @@
 
 static void make_id(struct session *s)
 {
-    snprintf(s->message_id, sizeof s->message_id, "%llx.%x.%x", (unsigned long long)s->id,
-             (unsigned)s->server->setup->slot, (unsigned)(s->server->next_id++ & 0xffffff));
+    snprintf(s->message_id, sizeof s->message_id, "%llx.%x", (unsigned long long)s->id, (unsigned)++s->opened);
 }
 
 static void write_header(struct session *s)

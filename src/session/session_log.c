@@ -16,38 +16,59 @@ void session_begin(struct session *s, struct log_line *l, enum log_level level, 
     snprintf(id, sizeof id, "%llx", (unsigned long long)s->id);
     log_str(l, "spanId", id);
     log_str(l, "listenerId", s->listener->conf->title);
-    log_int(l, "localPort", addr_port(&s->socket->local));
+    log_ip(l, "localIp", "localPort", &s->socket->local);
     log_ip(l, "remoteIp", "remotePort", &s->peer);
+}
+
+bool throttle_opens(struct throttle *t, int64_t now_us, int64_t interval_us, unsigned *held)
+{
+    if (t->last_us && now_us - t->last_us < interval_us) {
+        t->held++;
+        return false;
+    }
+    *held = t->held;
+    t->last_us = now_us;
+    t->held = 0;
+    return true;
+}
+
+/* A flood of refused connections is one line a second for each listener and reason, not one for each. */
+void session_log_refused(struct session *s, const struct admit_verdict *v)
+{
+    struct log_line l;
+    unsigned held;
+
+    if (!throttle_opens(&s->listener->refused[v->reason], loop_now_us(s->server->loop), 1000000, &held))
+        return;
+    session_begin(s, &l, LOG_LEVEL_WARN, v->event);
+    log_str(&l, "reason", admit_reason_name(v->reason));
+    if (held)
+        log_int(&l, "heldBack", held);
+    log_end(&l);
 }
 
 /* A client sees no STARTTLS although the listener is meant to have it: this is where the sender's "STARTTLS required but
  * not advertised" begins, so it is said here, once a minute for each listener and reason. */
 void session_log_not_offered(struct session *s, struct peer_text hello)
 {
-    struct throttle *t;
     struct tls_offer o;
     struct log_line l;
-    int64_t now = loop_now_us(s->server->loop);
+    unsigned held;
 
     session_offer(s, &o);
     if (!o.wanted || o.offered || o.reason == TLS_ALREADY_TLS)
         return;
     session_count(s, SHARE_EHLO_WITHOUT_STARTTLS, 1);
-    t = &s->listener->not_configured[o.reason];
-    if (t->last_us && now - t->last_us < MINUTE) {
-        t->held++;
+    if (!throttle_opens(&s->listener->not_configured[o.reason], loop_now_us(s->server->loop), MINUTE, &held))
         return;
-    }
     session_begin(s, &l, LOG_LEVEL_ERROR, "tls.not-configured");
     log_peer(&l, "hostname", hello);
     log_str(&l, "reason", tls_reason_name(o.reason));
     log_str(&l, "details", o.details);
     log_str(&l, "hint", o.hint);
-    if (t->held)
-        log_int(&l, "heldBack", t->held);
+    if (held)
+        log_int(&l, "heldBack", held);
     log_end(&l);
-    t->last_us = now;
-    t->held = 0;
 }
 
 static void log_unavailable(struct session *s, enum log_level level, const char *event)
@@ -80,6 +101,59 @@ static void log_hello(struct session *s, const struct smtp_action *a)
         log_unavailable(s, LOG_LEVEL_INFO, "smtp.start-tls-withheld");
 }
 
+/* What the last recipient was refused for. */
+static const char *rcpt_event(const struct session *s)
+{
+    switch ((enum rcpt_reason)s->rcpt_reason) {
+    case RCPT_NO_MAILBOX:
+        return "smtp.mailbox-does-not-exist";
+    case RCPT_NOT_OURS:
+        return "smtp.relay-not-allowed";
+    case RCPT_UNAVAILABLE:
+        return "smtp.rcpt-unavailable";
+    default:
+        return "smtp.invalid-recipient-address";
+    }
+}
+
+/* A command that the protocol itself refused: two of them are limits that an administrator may want to raise. */
+static void log_refused_command(struct session *s, const struct smtp_action *a)
+{
+    struct span verb = {a->text.p, a->text.n};
+
+    if (a->code == 452 && span_is(verb, "RCPT"))
+        log_words(s, LOG_LEVEL_INFO, "smtp.too-many-recipients", a, "command");
+    else if (a->code == 552 && span_is(verb, "MAIL"))
+        log_words(s, LOG_LEVEL_INFO, "smtp.message-too-large", a, "command");
+    else
+        log_words(s, LOG_LEVEL_DEBUG, "smtp.error", a, "command");
+}
+
+static const char *message_event(const struct smtp_action *a)
+{
+    struct span why = {a->text.p, a->text.n};
+
+    if (span_is(why, "size"))
+        return "smtp.message-too-large";
+    if (span_is(why, "hops"))
+        return "smtp.loop-detected";
+    return "smtp.message-refused";
+}
+
+void session_log_close(struct session *s, enum smtp_close why)
+{
+    struct log_line l;
+    const char *event = why == SMTP_CLOSE_TOO_MANY_MESSAGES ? "smtp.too-many-messages"
+                        : why == SMTP_CLOSE_TOO_MANY_ERRORS ? "smtp.too-many-errors"
+                                                            : NULL;
+
+    if (!event)
+        return;
+    session_begin(s, &l, LOG_LEVEL_INFO, event);
+    log_peer(&l, "hostname", smtp_engine_hello(s->engine));
+    log_end(&l);
+}
+
 void session_log_event(struct session *s, const struct smtp_action *a)
 {
     switch (a->event) {
@@ -90,13 +164,14 @@ void session_log_event(struct session *s, const struct smtp_action *a)
         log_words(s, LOG_LEVEL_INFO, "smtp.invalid-ehlo", a, "hostname");
         break;
     case SMTP_EVENT_MAIL_ACCEPTED:
+        s->mailed = true;
         log_words(s, LOG_LEVEL_DEBUG, "smtp.mail-from", a, "from");
         break;
     case SMTP_EVENT_RCPT_REFUSED:
-        log_words(s, LOG_LEVEL_INFO, "smtp.rcpt-refused", a, "to");
+        log_words(s, LOG_LEVEL_INFO, rcpt_event(s), a, "to");
         break;
     case SMTP_EVENT_REFUSED:
-        log_words(s, LOG_LEVEL_DEBUG, "smtp.error", a, "command");
+        log_refused_command(s, a);
         break;
     case SMTP_EVENT_START_TLS_ALREADY:
         log_unavailable(s, LOG_LEVEL_DEBUG, "smtp.start-tls-already");
@@ -118,7 +193,7 @@ void session_log_event(struct session *s, const struct smtp_action *a)
         break;
     case SMTP_EVENT_MESSAGE_REFUSED:
         session_count(s, SHARE_MESSAGES_REJECTED, 1);
-        log_words(s, LOG_LEVEL_INFO, "smtp.message-refused", a, "reason");
+        log_words(s, LOG_LEVEL_INFO, message_event(a), a, "reason");
         break;
     case SMTP_EVENT_HTTP:
         log_words(s, LOG_LEVEL_WARN, "smtp.http-request", a, "command");
@@ -160,8 +235,8 @@ void session_log_end(struct session *s)
     struct log_line l;
     bool tls = s->in_tls && s->stream.tls;
 
-    if (!s->in_tls && s->asked && !s->offered && s->listener->conf->tls == CONF_TLS_STARTTLS && !s->messages &&
-        s->reason >= TLS_NO_CERTIFICATE && smtp_engine_phase(s->engine) <= SMTP_PHASE_COMMAND)
+    if (!s->in_tls && s->asked && !s->offered && s->listener->conf->tls == CONF_TLS_STARTTLS && !s->mailed &&
+        s->reason >= TLS_NO_CERTIFICATE)
         note_left(s);
     session_begin(s, &l, LOG_LEVEL_INFO, "smtp.connection-end");
     if (!l.on)

@@ -1,5 +1,4 @@
 #include "base/clock.h"
-#include "policy/rcpt_rule.h"
 #include "session/session.h"
 
 void session_offer(struct session *s, struct tls_offer *o)
@@ -35,11 +34,18 @@ void session_ask_rcpt(struct session *s, const struct smtp_action *a)
 {
     struct smtp_verdict v = {0};
     struct rcpt_verdict r;
+    struct log_line l;
 
     rcpt_rule(&r, s->server->conf, a->rcpt_local, a->rcpt_domain);
+    s->rcpt_reason = (uint8_t)r.reason;
     if (r.mailbox_count) {
         v.rcpt_ids = r.mailboxes;
         v.rcpt_id_count = r.mailbox_count;
+        session_begin(s, &l, LOG_LEVEL_DEBUG, "smtp.rcpt-to");
+        log_peer(&l, "to", a->rcpt_local);
+        log_peer(&l, "domain", a->rcpt_domain);
+        log_str(&l, "result", rcpt_reason_name(r.reason));
+        log_end(&l);
     } else {
         v.code = r.code;
         v.enhanced = r.enhanced;

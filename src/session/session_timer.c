@@ -20,7 +20,6 @@ void session_deadline(struct session *s)
             seconds = l->data_timeout;
         break;
     case SESSION_STARTTLS:
-    case SESSION_CLOSING:
         seconds = l->reply_timeout;
         break;
     case SESSION_HANDSHAKE:
@@ -36,15 +35,19 @@ void session_deadline(struct session *s)
     s->deadline_us = loop_now_us(s->server->loop) + seconds * SECOND;
 }
 
-static void time_out(struct session *s, const char *what)
+static void time_out(struct session *s, const char *event, const char *what)
 {
     char line[512];
     struct log_line l;
 
-    session_begin(s, &l, LOG_LEVEL_INFO, "network.timeout");
+    if (s->wait == SESSION_HANDSHAKE) {
+        session_handshake_late(s);
+        return;
+    }
+    session_begin(s, &l, LOG_LEVEL_INFO, event);
     log_str(&l, "reason", what);
     log_end(&l);
-    if (s->wait == SESSION_HANDSHAKE || s->wait == SESSION_CLOSING || s->stream.out.len) {
+    if (s->wait == SESSION_CLOSING || s->stream.out.len) {
         session_end(s, what); /* nothing more can be said */
         return;
     }
@@ -63,7 +66,7 @@ static bool is_too_slow(const struct session *s, int64_t now)
 
 static bool is_crowding(const struct session *s, int64_t now, bool busy)
 {
-    return busy && s->wait == SESSION_READ && smtp_engine_phase(s->engine) == SMTP_PHASE_GREETING &&
+    return busy && (s->wait == SESSION_READ || s->wait == SESSION_HANDSHAKE) && smtp_engine_phase(s->engine) == SMTP_PHASE_GREETING &&
            now - s->started_us > s->server->conf->limits.busy_timeout * SECOND;
 }
 
@@ -74,22 +77,34 @@ static void look(struct session *s, int64_t now, bool busy)
     if (s->wait == SESSION_GREET) {
         if (now >= s->deadline_us)
             session_greet(s);
+        else
+            session_alarm(s->server, s->deadline_us);
     } else if (s->wait == SESSION_LINGER) {
         if (now >= s->deadline_us)
             session_end(s, s->ended);
     } else if (now >= s->deadline_us) {
-        time_out(s, s->wait == SESSION_HANDSHAKE ? "handshake timeout" : "timeout");
+        time_out(s, "network.timeout", "timeout");
     } else if (now - s->started_us > l->session_time * SECOND && s->wait == SESSION_READ) {
-        time_out(s, "session time is over");
+        time_out(s, "smtp.time-limit-exceeded", "session time is over");
     } else if (is_too_slow(s, now)) {
-        time_out(s, "too slow");
+        time_out(s, "network.timeout", "too slow");
     } else if (is_crowding(s, now, busy)) {
-        time_out(s, "the server is busy");
+        time_out(s, "network.timeout", "the server is busy");
     } else if (s->server->draining && s->wait == SESSION_READ && !s->stream.in.len &&
                smtp_engine_phase(s->engine) <= SMTP_PHASE_COMMAND && now - s->activity_us > l->drain_idle * SECOND) {
         smtp_engine_shutdown(s->engine, false);
         session_pump(s);
     }
+}
+
+static void on_alarm(void *arg)
+{
+    session_tick(arg);
+}
+
+void session_alarm(struct server *v, int64_t at_us)
+{
+    loop_alarm(v->loop, at_us, on_alarm, v);
 }
 
 void session_tick(struct server *v)
@@ -100,6 +115,8 @@ void session_tick(struct server *v)
     bool busy = total * 100 > (int64_t)l->max_connections * l->busy_percent;
     struct session *s, *next;
 
+    if (v->force_us > now)
+        session_alarm(v, v->force_us);
     for (s = v->first; s; s = next) {
         next = s->next;
         if (v->force_us && now >= v->force_us)
