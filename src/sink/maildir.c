@@ -294,8 +294,10 @@ void maildirs_free(struct maildirs **mp)
 
     if (!m)
         return;
-    while (m->oldest)
-        unlist(m, m->oldest);
+    for (struct maildir *d = m->oldest, *newer; d; d = newer) {
+        newer = d->newer;
+        unlist(m, d);
+    }
     pthread_mutex_destroy(&m->lock);
     free(m->by_mailbox);
     free(m->settled);
