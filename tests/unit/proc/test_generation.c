@@ -4,6 +4,7 @@
 #include <sys/time.h>
 
 #include "base/clock.h"
+#include "proc/memfd.h"
 #include "proc/watch.h"
 
 /* A pair of another key, put into place with the times of a file that is old enough to be judged. */
@@ -12,6 +13,33 @@ static void age(const char *name)
     struct timeval old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
 
     ck_assert_int_eq(utimes(in_set(name), old), 0);
+}
+
+/* The fault in the snapshot, as if it had been noticed then. */
+static void backdate(struct snapshot *s, int64_t since)
+{
+    for (unsigned i = 0; i < s->count; i++) {
+        char *note, *body, *older;
+        size_t len, head;
+        struct err e;
+
+        if (s->items[i].kind != SNAPSHOT_REJECTED)
+            continue;
+        ck_assert_int_eq(memfd_read(s->items[i].fd, &note, &len, &e), 0);
+        body = memchr(note, '\n', len);
+        ck_assert_ptr_nonnull(body);
+        len -= (size_t)(body - note);
+        older = mem_alloc(len + 32);
+        head = (size_t)snprintf(older, 32, "%lld", (long long)since);
+        memcpy(older + head, body, len);
+        close(s->items[i].fd);
+        s->items[i].fd = memfd_make("older", older, head + len, &e);
+        ck_assert_int_ge(s->items[i].fd, 0);
+        free(note);
+        free(older);
+        return;
+    }
+    ck_abort_msg("no fault in the snapshot");
 }
 
 static const struct tls_cert_facts *serving(const struct generation *g)
@@ -93,11 +121,11 @@ START_TEST(spoiled)
     ck_assert_int_eq(rejected(bad), spoils[_i].reason);
     ck_assert(bad->slots[0].from_snapshot && !bad->equal_to_last && !bad->known[0]);
     /* looked at once more: nothing is new, and the fault keeps its date */
-    bad->slots[0].rejected_since -= 100;
+    backdate(&bad->snapshot, 1000);
     again = build(GENERATION_CERTS, &bad->snapshot);
     ck_assert(again->equal_to_last && again->known[0]);
     ck_assert_int_eq(rejected(again), spoils[_i].reason);
-    ck_assert_int_eq(again->slots[0].rejected_since, bad->slots[0].rejected_since + 100);
+    ck_assert_int_eq(again->slots[0].rejected_since, 1000);
     /* with nothing to fall back on */
     fresh = build(GENERATION_FULL, NULL);
     ck_assert_int_eq(serving(fresh)->fault, spoils[_i].reason);
@@ -207,8 +235,14 @@ START_TEST(expired_does_not_replace_valid)
     bad = build(GENERATION_FULL, &good->snapshot);
     ck_assert_int_eq(rejected(bad), TLS_EXPIRED);
     ck_assert_int_eq(tls_cert_reason(serving(bad), bad->loaded_at), TLS_OK);
-    /* when the one that serves has expired too, the choice is another: looked at again then */
-    ck_assert_int_gt(bad->not_finished_us, 0);
+    /* when the one that serves has expired too, the choice is another: looked at again then. Sooner looks are asked for
+     * as long as the files are fresh. */
+    for (int i = 0; i < 400 && bad->not_finished_us < clock_now().real_us + 60000000; i++) {
+        generation_free(&bad);
+        usleep(50000);
+        bad = build(GENERATION_FULL, &good->snapshot);
+    }
+    ck_assert_int_eq(bad->not_finished_us, (serving(bad)->not_after + 1) * 1000000);
     fresh = build(GENERATION_FULL, NULL);
     ck_assert_int_eq(serving(fresh)->fault, TLS_OK);
     ck_assert_int_eq(tls_cert_reason(serving(fresh), fresh->loaded_at), TLS_EXPIRED);
