@@ -236,6 +236,12 @@ static void linger(struct session *s)
     watch_want(s->stream.watch, LOOP_READ);
 }
 
+/* Only while what is said is read, and nothing is owed: what a client may make us hold is bounded. */
+static bool wants_input(const struct session *s)
+{
+    return s->wait == SESSION_READ && s->stream.out.len < OUT_HIGH;
+}
+
 static void flush(struct session *s)
 {
     enum stream_result r = stream_write(&s->stream);
@@ -252,7 +258,7 @@ static void flush(struct session *s)
         session_starttls_written(s);
         return;
     }
-    stream_want(&s->stream, s->wait == SESSION_READ && s->stream.out.len < OUT_HIGH);
+    stream_want(&s->stream, wants_input(s));
     session_deadline(s);
 }
 
@@ -453,7 +459,7 @@ static void discard(struct session *s)
 
 static void readable(struct session *s)
 {
-    for (int i = 0; i < READS_A_TURN && s->wait == SESSION_READ; i++) {
+    for (int i = 0; i < READS_A_TURN && wants_input(s); i++) {
         size_t before = s->stream.in.len, got;
         enum stream_result r = stream_read(&s->stream, READ_AT_ONCE);
 
@@ -474,7 +480,7 @@ static void readable(struct session *s)
         }
         s->rate_bytes += got;
         session_pump(s);
-        if (r == STREAM_EOF || s->wait != SESSION_READ || (got < READ_AT_ONCE && !stream_has_pending(&s->stream)))
+        if (r == STREAM_EOF || (got < READ_AT_ONCE && !stream_has_pending(&s->stream)))
             return;
     }
 }
@@ -499,7 +505,7 @@ static void on_io(void *arg, unsigned what)
             session_pump(s); /* what was held back while nobody read the replies */
         return;
     }
-    if (s->wait == SESSION_READ)
+    if (wants_input(s))
         readable(s);
     else if (s->wait != SESSION_DEAD)
         stream_hush(&s->stream);
