@@ -41,6 +41,15 @@ static void say_ready(struct leader *l)
     l->reported = true;
 }
 
+/* As long as anybody holds a listening socket the kernel completes connections that nobody will accept. */
+static void let_go_of_sockets(struct leader *l)
+{
+    for (unsigned i = 0; i < l->socket_count; i++)
+        if (l->sockets[i].fd >= 0)
+            close(l->sockets[i].fd);
+    l->socket_count = 0;
+}
+
 static void from_supervisor(struct leader *l)
 {
     struct chan_msg m;
@@ -59,10 +68,12 @@ static void from_supervisor(struct leader *l)
     case PROC_DRAIN:
         l->state = LEADER_DRAINING;
         order_all(l, SERVER_DRAIN);
+        let_go_of_sockets(l);
         break;
     case PROC_SHUTDOWN:
         l->state = LEADER_DRAINING;
         order_all(l, SERVER_SHUTDOWN);
+        let_go_of_sockets(l);
         break;
     case PROC_CLOSE_OLD:
         order_all(l, SERVER_CLOSE_OLD);

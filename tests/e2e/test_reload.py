@@ -178,12 +178,13 @@ class Reload(DaemonTest):
     def test_fifth_generation(self):
         """The oldest says 421 at its next boundary outside a transaction, and never inside one."""
         d = self.daemon(listeners=ONE)
-        with d.client() as idle, d.client() as busy:
+        with d.client() as idle, d.client() as busy, contextlib.ExitStack() as held:
             idle.hello()
             busy.hello()
             busy.expect("MAIL FROM:<a@example.net>", 250)
             for _ in range(5):
                 self.assertEqual(d.reload().returncode, 0)
+                held.enter_context(d.client()).hello()  # or that generation would end at once
             self.assertEqual(idle.reply().code, 421)
             busy.expect("RCPT TO:<alice@example.test>", 250)
             busy.expect("DATA", 354)

@@ -24,7 +24,7 @@ def can_mount():
 
 @unittest.skipUnless(can_mount(), "needs root and mount(2)")
 class Disk(DaemonTest):
-    def on_small_disk(self, kind, options="loop"):
+    def on_small_disk(self, kind, options="loop", start=True):
         d = self.prepared(listeners=ONE)
         if kind == "ext4":
             image = d.dir / "disk"
@@ -35,9 +35,8 @@ class Disk(DaemonTest):
         else:
             run("mount", "-t", "tmpfs", "-o", "size=3m", "none", d.mail)
         self.addCleanup(lambda: run("umount", "-l", d.mail, check=False))
-        if "ro" not in options.split(","):
-            os.chmod(d.mail, 0o777)
-        return d.start()
+        os.chmod(d.mail, 0o777)
+        return d.start() if start else d
 
     def fill(self, kind):
         d = self.on_small_disk(kind)
@@ -69,12 +68,13 @@ class Disk(DaemonTest):
         self.fill("tmpfs")
 
     def test_read_only_at_the_start(self):
-        d = self.on_small_disk("ext4", "loop,ro")
+        d = self.on_small_disk("ext4", "loop", start=False)
+        run("mount", "-o", "remount,ro", d.mail)
+        d.start()
         with d.client() as c:
             c.hello()
             self.assertIn("451", c.deliver(b"Subject: x\n\n"))
             run("mount", "-o", "remount,rw", d.mail)
-            os.chmod(d.mail, 0o777)
             wait_until(lambda: c.deliver(b"Subject: x\n\nagain\n").code == 250)
         d.wait_event("delivery.failed", "ead-only")
 

@@ -171,7 +171,9 @@ class Client:
         self.expect(f"MAIL FROM:<{sender}>", 250)
         for rcpt in to:
             self.expect(f"RCPT TO:<{rcpt}>", 250)
-        self.expect("DATA", 354)
+        reply = self.ask("DATA")
+        if reply.code != 354:
+            return reply  # refused before a byte of it was sent
         self.send(stuff(body))
         return self.reply()
 
@@ -263,7 +265,7 @@ class Daemon:
 
     def environment(self):
         # the test's authority is one that the system trusts: what is served is warned about only where a test wants that
-        return dict(os.environ, SSL_CERT_FILE=str(self.ca.pem), ASAN_OPTIONS=f"log_path={self.dir}/asan:detect_leaks=1:log_exe_name=1",
+        return dict(os.environ, SSL_CERT_FILE=str(self.ca.pem), ASAN_OPTIONS=f"log_path={self.dir}/asan:detect_leaks=1:log_exe_name=1:quarantine_size_mb=4",
                     UBSAN_OPTIONS=f"print_stacktrace=1:halt_on_error=1:log_path={self.dir}/ubsan")
 
     def start(self, wait=True):
@@ -407,7 +409,8 @@ class DaemonTest(unittest.TestCase):
     def _end(self, d):
         d.stop()
         reports = d.reports()
-        failed = any(e for _, e in getattr(self._outcome, "errors", []) or []) or not getattr(self._outcome, "success", True)
+        r = self._outcome.result
+        failed = any(getattr(t, "test_case", t) is self for t, _ in r.failures + r.errors)
         if failed or reports:
             print(f"---- {self.id()}: log of the daemon\n{d.log_text()[-6000:]}\n{reports[:6000]}", flush=True)
         d.remove()
