@@ -166,18 +166,23 @@ void delivery_doubt(struct delivery *d)
 
 void delivery_act_as(const struct delivery *d)
 {
-    static _Thread_local bool acting;
+    static _Thread_local const struct delivery *acting;
     int keep = errno;
 
-    if (d && d->other) { /* the group first: the other order would need rights that are gone by then */
-        setfsgid(d->gid);
-        setfsuid(d->uid);
-        acting = true;
-    } else if (acting) {
+    if (d && !d->other)
+        d = NULL;
+    if (d == acting)
+        return;
+    /* the user last when rights go, first when they come back: each needs the rights of before */
+    if (acting) {
         setfsuid(geteuid());
         setfsgid(getegid());
-        acting = false;
     }
+    if (d) {
+        setfsgid(d->gid);
+        setfsuid(d->uid);
+    }
+    acting = d;
     errno = keep;
 }
 

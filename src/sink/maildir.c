@@ -97,9 +97,6 @@ static void trim(struct maildirs *m)
 static int make_dir(int at, const char *name, mode_t mode)
 {
     if (fsops->mkdir(at, name, mode) == 0) {
-        /* mkdir(2) takes the umask off and knows no setgid bit, which a shared mail group wants */
-        if (mode & ~(mode_t)0700 && fchmodat(at, name, mode, 0) < 0)
-            return -1;
         fsops_step("directory-made");
         return 0;
     }
@@ -297,10 +294,8 @@ void maildirs_free(struct maildirs **mp)
 
     if (!m)
         return;
-    for (struct maildir *d = m->oldest, *newer; d; d = newer) {
-        newer = d->newer;
-        unlist(m, d);
-    }
+    while (m->oldest)
+        unlist(m, m->oldest);
     pthread_mutex_destroy(&m->lock);
     free(m->by_mailbox);
     free(m->settled);

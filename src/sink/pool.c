@@ -29,7 +29,7 @@ struct pool {
     pthread_mutex_t lock;
     pthread_cond_t work;
     struct pool_batch *asked, **asked_last, *done, **done_last;
-    bool stop;
+    bool stop, busy;
 };
 
 static void temp_name(char dst[TEMP_NAME], uint64_t number)
@@ -203,7 +203,6 @@ static int make_file(const struct delivery *d, struct pool_file *f)
     char name[TEMP_NAME];
 
     *f = (struct pool_file){.fd = -1};
-    delivery_act_as(d);
     if (!d->pool_named) {
         f->fd = fsops->create(d->pool_fd, d->conf->file_mode);
     } else {
@@ -211,7 +210,6 @@ static int make_file(const struct delivery *d, struct pool_file *f)
         temp_name(name, f->temp);
         f->fd = fsops->create_named(d->pool_fd, name, d->conf->file_mode);
     }
-    delivery_act_as(NULL);
     return f->fd;
 }
 
@@ -236,6 +234,7 @@ static void make_batch(struct pool *p, struct pool_batch *b)
                 break;
             fresh = true;
         }
+        delivery_act_as(d);
         if (make_file(d, &b->file[b->count]) >= 0) {
             b->count++;
             continue;
@@ -245,6 +244,7 @@ static void make_batch(struct pool *p, struct pool_batch *b)
         forget_place(d); /* removed, or its rights were changed: once more from the beginning */
     }
     b->error = b->count < b->wanted ? errno : 0;
+    delivery_act_as(NULL);
 }
 
 void pool_release(struct delivery *d, struct pool_file *f)
@@ -290,10 +290,12 @@ static void *pool_thread(void *arg)
         p->asked = b->next;
         if (!p->asked)
             p->asked_last = &p->asked;
+        p->busy = true;
         pthread_mutex_unlock(&p->lock);
         make_batch(p, b);
         b->next = NULL;
         pthread_mutex_lock(&p->lock);
+        p->busy = false;
         *p->done_last = b;
         p->done_last = &b->next;
         (void)!write(p->notify_fd, &one, sizeof one);
@@ -373,4 +375,14 @@ struct pool_batch *pool_done(struct pool *p)
         p->done_last = &p->done;
     pthread_mutex_unlock(&p->lock);
     return b;
+}
+
+bool pool_is_idle(struct pool *p)
+{
+    bool idle;
+
+    pthread_mutex_lock(&p->lock);
+    idle = !p->busy && !p->asked;
+    pthread_mutex_unlock(&p->lock);
+    return idle;
 }

@@ -5,6 +5,7 @@
 #ifndef SINK_POOL_H
 #define SINK_POOL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/chan.h"
@@ -33,6 +34,7 @@ int pool_new(struct pool **out, const struct conf *c, struct delivery *deliverie
 void pool_free(struct pool **p); /* ends the thread; batches nobody took are closed */
 void pool_ask(struct pool *p, struct pool_batch *b);
 struct pool_batch *pool_done(struct pool *p); /* NULL: none */
+bool pool_is_idle(struct pool *p);            /* the thread waits for nobody, no disk either */
 /* Closes a file that is not used, or whose names are made. Any thread. */
 void pool_release(struct delivery *d, struct pool_file *f);
 void pool_batch_free(struct delivery *deliveries, struct pool_batch *b);

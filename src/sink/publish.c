@@ -28,7 +28,7 @@ struct publish {
     struct maildirs *dirs;
     struct flusher *flusher;
     const char *host;
-    int procfd;
+    int procfd, pid;
     struct touched {
         struct maildir *dir;
         struct message *message;
@@ -47,6 +47,7 @@ struct publish *publish_new(struct maildirs *m, struct flusher *f, const char *h
     p->flusher = f;
     p->host = host;
     p->procfd = procfd;
+    p->pid = (int)getpid();
     return p;
 }
 
@@ -226,11 +227,11 @@ static int link_mailbox(struct publish *p, struct message *m, uint32_t mailbox)
             return 0;
         }
         error = errno;
-        if (error == ENOENT || error == ENOTDIR) /* removed since it was opened */
+        if (error == ENOENT || error == ESTALE) /* removed since it was opened; ESTALE: on another machine */
             maildir_forget(p->dirs, d);
         maildir_put(p->dirs, d);
         errno = error;
-        if (error != ENOENT || attempt == 2)
+        if ((error != ENOENT && error != ESTALE) || attempt == 2)
             return -1;
     }
 }
@@ -258,7 +259,7 @@ void publish_message(struct publish *p, struct message *m)
 {
     static _Atomic uint64_t number;
 
-    names_make(m->name, clock_now().real_us, (int)getpid(), ++number, p->host, m->size);
+    names_make(m->name, clock_now().real_us, p->pid, ++number, p->host, m->size);
     m->linked = 0;
     while (m->linked < m->count && !m->error) {
         if (p->count == TOUCHED)

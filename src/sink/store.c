@@ -206,6 +206,11 @@ static struct pollfd poll_worker(const struct store_worker *w)
     return (struct pollfd){.fd = events ? store_worker_fd(w) : -1, .events = events};
 }
 
+static bool is_idle(const struct store *s)
+{
+    return committer_is_idle(s->committer) && pool_is_idle(s->pool);
+}
+
 /* True: all is done. False: time is over and a thread still waits for a disk. */
 static bool serve(struct store *s, int leader_fd)
 {
@@ -228,10 +233,10 @@ static bool serve(struct store *s, int leader_fd)
         turn(s, p, n);
         if (p[n + 2].revents && !from_leader(s, leader_fd))
             end_us = clock_now().mono_us + END_US; /* workers see it, too, and end */
-        if (end_us && !s->worker_count && committer_is_idle(s->committer))
+        if (end_us && !s->worker_count && is_idle(s))
             return true;
         if (end_us && clock_now().mono_us > end_us)
-            return committer_is_idle(s->committer);
+            return is_idle(s);
     }
 }
 
@@ -253,6 +258,11 @@ static void share_descriptors(struct store *s)
     if (s->rooms.slots < 16)
         s->rooms.slots = 16;
     s->maildirs = maildirs_new(s->conf, s->deliveries, dirs);
+}
+
+static uint64_t most_bytes(uint64_t limit)
+{
+    return limit == 0 || limit > (uint64_t)INT64_MAX - HEADER_ROOM ? (uint64_t)INT64_MAX : limit + HEADER_ROOM;
 }
 
 static int start(struct store *s, struct err *e)
@@ -279,7 +289,7 @@ static int start(struct store *s, struct err *e)
     s->rooms.bounds = (struct store_bounds){
         .deliveries = s->conf->delivery_count,
         .mailboxes = s->conf->mailbox_count,
-        .size = s->conf->limits.max_message_size + HEADER_ROOM,
+        .size = most_bytes(s->conf->limits.max_message_size),
     };
     return 0;
 }

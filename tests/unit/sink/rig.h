@@ -73,6 +73,7 @@ static inline void rig_conf_new(struct rig_conf *c, const char *where, unsigned 
     c->conf.delivery_count = 1;
     c->conf.hostname = "mx.example.org";
     c->conf.workers = 2;
+    c->conf.user = geteuid() == 0 ? "root" : NULL; /* who the store is here, too */
     c->conf.limits.max_message_size = 64 << 20;
     rig_mailboxes(c, mailboxes, 0, base);
 }
@@ -102,7 +103,8 @@ struct rig_store {
     int leader_fd;
 };
 
-static inline void rig_store_start(struct rig_store *s, const struct rig_conf *c)
+/* before: called in the store's process, before anything else; NULL: nothing. */
+static inline void rig_store_start_with(struct rig_store *s, const struct rig_conf *c, void (*before)(void))
 {
     static char room[CHAN_MAX + 4];
     struct chan_msg m;
@@ -117,6 +119,8 @@ static inline void rig_store_start(struct rig_store *s, const struct rig_conf *c
 
         close(fd[0]);
         log_identity("store", 1);
+        if (before)
+            before();
         if (store_open(&store, &c->conf, &e) < 0)
             RIG_DIE("%s", e.text);
         exit(store_run(store, fd[1]));
@@ -125,6 +129,11 @@ static inline void rig_store_start(struct rig_store *s, const struct rig_conf *c
     s->leader_fd = fd[0];
     if (chan_recv_wait(s->leader_fd, RIG_DEADLINE_MS, room, sizeof room, &m, &e) != 1 || m.type != STORE_READY)
         RIG_DIE("the store did not say READY");
+}
+
+static inline void rig_store_start(struct rig_store *s, const struct rig_conf *c)
+{
+    rig_store_start_with(s, c, NULL);
 }
 
 static inline int rig_store_add(const struct rig_store *s)
