@@ -97,6 +97,9 @@ static void trim(struct maildirs *m)
 static int make_dir(int at, const char *name, mode_t mode)
 {
     if (fsops->mkdir(at, name, mode) == 0) {
+        /* mkdir(2) takes the umask off and knows no setgid bit, which a shared mail group wants */
+        if (mode & ~(mode_t)0700 && fchmodat(at, name, mode, 0) < 0)
+            return -1;
         fsops_step("directory-made");
         return 0;
     }

@@ -338,7 +338,9 @@ class Daemon:
             return "STARTTLS" in c.hello()
 
     def messages(self, mailbox="alice", domain="example.test"):
-        return sorted(pathlib.Path(p) for p in glob.glob(str(self.mail / domain / mailbox / "new" / "*")))
+        found = [pathlib.Path(p) for p in glob.glob(str(self.mail / domain / mailbox / "new" / "*"))]
+        # in the order of delivery: the numbers of <time>.M<us>P<pid>Q<n> have no leading zeros
+        return sorted(found, key=lambda p: [int(n) for n in re.findall(r"\d+", p.name.split("P")[0])] + [p.name])
 
     def bodies(self, mailbox="alice", domain="example.test"):
         """What the peer sent, below our own header fields."""
