@@ -41,7 +41,7 @@ static const int store_only[] = {
     SCMP_SYS(getdents64), SCMP_SYS(copy_file_range), SCMP_SYS(ftruncate), SCMP_SYS(fallocate),
     SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(sched_getaffinity), SCMP_SYS(fstatfs), SCMP_SYS(pread64),
     SCMP_SYS(pwrite64), SCMP_SYS(readlinkat), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
-    SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(umask),
+    SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(umask), SCMP_SYS(dup3), SCMP_SYS(flock),
 };
 
 #ifdef POSTERN_SANITIZED
