@@ -44,7 +44,8 @@ enum tls_warning {
     TLS_WARN_KEY_READABLE = 1 << 5,        /* key file readable by others */
     TLS_WARN_RARE_KEY = 1 << 6,            /* only Ed25519 or P-521: many senders cannot */
     TLS_WARN_VERSION_FAILS = 1 << 7,       /* one of TLS 1.2 and 1.3 fails in the proof */
-    TLS_WARNING_COUNT = 8
+    TLS_WARN_CHAIN_ORDER = 1 << 8,         /* the chain file is out of order, or holds certificates that do not belong to it */
+    TLS_WARNING_COUNT = 9
 };
 const char *tls_warning_name(unsigned bit); /* "self-signed", ...; bit is one of the above */
 const char *tls_warning_hint(unsigned bit);

@@ -36,6 +36,7 @@ static const struct {
     {"key-readable", "Take the others' right to read the key: chmod 600."},
     {"rare-key", "Add an RSA or P-256 certificate beside it: many senders cannot use Ed25519 or P-521."},
     {"version-fails", "One of TLS 1.2 and 1.3 cannot use this certificate; add one with an ordinary RSA or P-256 key."},
+    {"chain-order", "Put the server's certificate first, then each issuer behind the one it signed, and nothing else into the chain file."},
 };
 
 const char *tls_reason_name(enum tls_reason r)

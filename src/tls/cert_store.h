@@ -25,10 +25,10 @@ struct cert_source {
     char details[512];     /* names the path component and the reason (EACCES on /etc/letsencrypt/live) */
     bool key_readable_by_others;
     int64_t youngest_us;   /* newest mtime/ctime of both, realtime, for the 5 s debounce */
-    bool unknown_rights;   /* check run with fewer rights than run would have: unreadable is not known */
 };
-/* Reads both files with the rights of the process. Never fails: what went wrong is in ->fault. Refuses files
- * over 1 MiB, directories, devices (opened O_NONBLOCK, so a FIFO cannot stall a load). */
+/* Reads both files with the rights of the process. Never fails: what went wrong is in ->fault, of both files at once, and
+ * then there are no bytes. Refuses files over 1 MiB, directories, devices (opened O_NONBLOCK, so a FIFO cannot stall a
+ * load). Symbolic links are followed in words, too: the directory that cannot be searched is often behind one. */
 void cert_source_read(struct cert_source *out, const struct conf_certificate *c);
 void cert_source_free(struct cert_source *s);
 

@@ -6,56 +6,33 @@
 
 #include "base/text.h"
 
-static int by_sni(SSL *ssl, int *alert, void *arg)
+/* RFC 6066 3: "A server that receives a client hello containing the "server_name" extension [...] SHALL include an
+ * extension of type "server_name" in the (extended) server hello": OpenSSL does so when somebody says that the name is
+ * taken. An unknown name is taken, too: the client gets the first certificate, as from every mail server. */
+static int name_is_fine(SSL *ssl, int *alert, void *arg)
 {
-    const struct tls_listener *l = arg;
-    const int64_t *now = SSL_get_app_data(ssl);
-    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    const struct tls_group *g = tls_listener_pick(l, name, now ? *now : 0);
-
+    (void)ssl;
     (void)alert;
-    if (g && g->ctx != SSL_get_SSL_CTX(ssl))
-        SSL_set_SSL_CTX(ssl, g->ctx);
-    return SSL_TLSEXT_ERR_OK; /* an unknown name gets the default, as every mail server does */
-}
-
-static struct tls_group *group_for(struct tls_listener *l, const struct cert *c)
-{
-    for (unsigned i = 0; i < l->group_count; i++) {
-        struct tls_group *g = &l->groups[i];
-        bool same_type = false;
-
-        if (strcmp(cert_names(g->certs[0]), cert_names(c)) != 0 || g->count == 4)
-            continue;
-        for (unsigned k = 0; k < g->count; k++)
-            same_type |= EVP_PKEY_get_base_id(g->certs[k]->key) == EVP_PKEY_get_base_id(c->key);
-        if (!same_type)
-            return g;
-    }
-    return NULL;
+    (void)arg;
+    return SSL_TLSEXT_ERR_OK;
 }
 
 static int add_cert(struct tls_listener *l, const struct cert *c, struct err *e)
 {
-    struct tls_group *g = group_for(l, c);
+    struct tls_entry *t = &l->entries[l->count];
+    char why[200];
 
-    if (!g) {
-        g = &l->groups[l->group_count];
-        g->ctx = tls_context_new(e);
-        if (!g->ctx)
-            return -1;
-        SSL_CTX_set_tlsext_servername_callback(g->ctx, by_sni);
-        SSL_CTX_set_tlsext_servername_arg(g->ctx, l);
-        l->group_count++;
-    }
-    if (tls_context_add(g->ctx, c) < 0) {
-        char why[200];
-
-        tls_error_text(why, sizeof why);
-        return err_set(e, "certificate \"%s\": %s", cert_facts(c)->title, why);
-    }
-    g->certs[g->count++] = c;
-    return 0;
+    t->cert = c;
+    t->ctx = tls_context_new(e);
+    if (!t->ctx)
+        return -1;
+    l->count++;
+    SSL_CTX_set_cert_cb(t->ctx, tls_conn_choose, l);
+    SSL_CTX_set_tlsext_servername_callback(t->ctx, name_is_fine);
+    if (tls_context_add(t->ctx, c) == 0)
+        return 0;
+    tls_error_text(why, sizeof why);
+    return err_set(e, "certificate \"%s\": %s", cert_facts(c)->title, why);
 }
 
 struct tls_listener *tls_listener_new(const struct conf_listener *conf, const struct cert_slot *slots, struct err *e)
@@ -64,11 +41,14 @@ struct tls_listener *tls_listener_new(const struct conf_listener *conf, const st
     unsigned n = conf->certificate_count;
 
     l->cert_facts = mem_alloc(sizeof *l->cert_facts * (n + 1));
-    l->groups = mem_alloc(sizeof *l->groups * (n + 1));
+    l->entries = mem_alloc(sizeof *l->entries * (n + 1));
     l->facts = (struct tls_listener_facts){
         .mode = conf->tls == CONF_TLS_IMPLICIT ? TLS_MODE_IMPLICIT : TLS_MODE_STARTTLS,
-        .without = (enum tls_without)conf->without_certificate, .withhold_expired = conf->withhold_expired,
-        .require_tls = conf->require_tls, .certs = l->cert_facts, .cert_count = n,
+        .without = (enum tls_without)conf->without_certificate,
+        .withhold_expired = conf->withhold_expired,
+        .require_tls = conf->require_tls,
+        .certs = l->cert_facts,
+        .cert_count = n,
     };
     for (unsigned i = 0; i < n; i++) {
         const struct cert *c = slots[conf->certificates[i]].serving;
@@ -88,9 +68,9 @@ void tls_listener_free(struct tls_listener **lp)
 
     if (!l)
         return;
-    for (unsigned i = 0; i < l->group_count; i++)
-        SSL_CTX_free(l->groups[i].ctx);
-    free(l->groups);
+    for (unsigned i = 0; i < l->count; i++)
+        SSL_CTX_free(l->entries[i].ctx);
+    free(l->entries);
     free(l->cert_facts);
     free(l);
     *lp = NULL;
@@ -101,53 +81,109 @@ const struct tls_listener_facts *tls_listener_facts(const struct tls_listener *l
     return &l->facts;
 }
 
-static bool may_serve(const struct tls_listener *l, const struct tls_group *g, int64_t now, bool valid_only)
-{
-    for (unsigned i = 0; i < g->count; i++) {
-        enum tls_reason r = tls_cert_reason(cert_facts(g->certs[i]), now);
+/* ---- choosing */
 
-        if (r == TLS_OK || (!valid_only && !l->facts.withhold_expired))
-            return true;
-    }
-    return false;
-}
+enum match { MATCH_NONE, MATCH_WILDCARD, MATCH_EXACT };
 
-/* Is `name` in the list "a, *.b"? Wildcards stand for exactly one label (RFC 6125 6.4.3). */
-static bool has_name(const char *names, const char *name, bool wildcard)
+static enum match match_one(const char *pattern, size_t n, const char *name)
 {
-    size_t n = strlen(name);
     const char *rest = strchr(name, '.');
 
-    while (*names) {
-        size_t len = strcspn(names, ",");
+    if (n == strlen(name) && strncasecmp(pattern, name, n) == 0)
+        return MATCH_EXACT;
+    /* RFC 6125 6.4.3: the wildcard is the whole left-most label, and stands for exactly one */
+    if (n > 2 && pattern[0] == '*' && pattern[1] == '.' && rest && rest != name && n - 1 == strlen(rest) &&
+        strncasecmp(pattern + 1, rest, n - 1) == 0)
+        return MATCH_WILDCARD;
+    return MATCH_NONE;
+}
 
-        if (!wildcard && len == n && strncasecmp(names, name, n) == 0)
-            return true;
-        if (wildcard && rest && len > 2 && names[0] == '*' && len - 1 == strlen(rest) && strncasecmp(names + 1, rest, len - 1) == 0)
-            return true;
-        names += len;
+/* Against the list "a, *.b". */
+static enum match match(const char *names, const char *name)
+{
+    enum match best = MATCH_NONE;
+
+    while (name && *names) {
+        size_t n = strcspn(names, ",");
+        enum match m = match_one(names, n, name);
+
+        if (m > best)
+            best = m;
+        names += n;
+        names += strspn(names, ", ");
+    }
+    return best;
+}
+
+static bool shares_a_name(const struct cert *a, const struct cert *b)
+{
+    const char *names = cert_names(a);
+
+    if (a == b)
+        return true;
+    while (*names) {
+        size_t n = strcspn(names, ",");
+        char one[260];
+
+        if (n < sizeof one) {
+            memcpy(one, names, n);
+            one[n] = '\0';
+            if (match(cert_names(b), one) == MATCH_EXACT)
+                return true;
+        }
+        names += n;
         names += strspn(names, ", ");
     }
     return false;
 }
 
-const struct tls_group *tls_listener_pick(const struct tls_listener *l, const char *name, int64_t now)
+static bool is_valid(const struct tls_entry *t, int64_t now)
 {
-    for (int wildcard = 0; name && wildcard < 2; wildcard++)
-        for (unsigned i = 0; i < l->group_count; i++)
-            if (may_serve(l, &l->groups[i], now, false) && has_name(cert_names(l->groups[i].certs[0]), name, wildcard))
-                return &l->groups[i];
-    for (int valid_only = 1; valid_only >= 0; valid_only--)
-        for (unsigned i = 0; i < l->group_count; i++)
-            if (may_serve(l, &l->groups[i], now, valid_only))
-                return &l->groups[i];
-    return NULL;
+    return tls_cert_reason(cert_facts(t->cert), now) == TLS_OK;
 }
 
-const char *tls_group_title(const struct tls_group *g, const X509 *used)
+/* Who serves a client that asked for nothing we have: the first valid one, or the first. */
+static const struct tls_entry *first(const struct tls_listener *l, int64_t now)
 {
-    for (unsigned i = 0; i < g->count; i++)
-        if (used && X509_cmp(g->certs[i]->leaf, used) == 0)
-            return cert_facts(g->certs[i])->title;
-    return cert_facts(g->certs[0])->title;
+    for (unsigned i = 0; i < l->count; i++)
+        if (is_valid(&l->entries[i], now))
+            return &l->entries[i];
+    return l->count && !l->facts.withhold_expired ? &l->entries[0] : NULL;
+}
+
+/* The higher the better; what is written first weighs most. */
+static unsigned rank(const struct tls_entry *t, const char *name, unsigned kinds, int64_t now, const struct tls_entry *first_one)
+{
+    bool usable = kinds & 1u << t->cert->kind, valid = is_valid(t, now);
+    enum match m = match(cert_names(t->cert), name);
+    bool twin = m == MATCH_NONE && shares_a_name(first_one->cert, t->cert);
+    unsigned r = usable;
+
+    /* An expired one of the right name before a valid one of another: who verifies by DANE-EE looks at neither name nor
+     * date (RFC 7671 5.1), who verifies otherwise refuses both. */
+    r = r << 1 | (m != MATCH_NONE);
+    r = r << 1 | valid;
+    r = r << 1 | (m == MATCH_EXACT || twin);
+    /* beyond its name and its twins there is nothing to prefer but the order of the configuration */
+    return r << 4 | (m != MATCH_NONE || twin ? (unsigned)t->cert->kind : 0);
+}
+
+const struct tls_entry *tls_listener_pick(const struct tls_listener *l, const char *name, unsigned kinds, int64_t now)
+{
+    const struct tls_entry *first_one = first(l, now), *best = NULL;
+    unsigned best_rank = 0;
+
+    for (unsigned i = 0; first_one && i < l->count; i++) {
+        const struct tls_entry *t = &l->entries[i];
+        unsigned r;
+
+        if (l->facts.withhold_expired && !is_valid(t, now))
+            continue;
+        r = rank(t, name, kinds, now, first_one);
+        if (!best || r > best_rank) {
+            best = t;
+            best_rank = r;
+        }
+    }
+    return best;
 }

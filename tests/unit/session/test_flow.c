@@ -78,6 +78,7 @@ START_TEST(slow_reader)
     ck_assert_int_eq(full, 100);
     ck_assert_uint_gt(s->stream.out.len, 0);
     ck_assert_uint_lt(most, 128 * 1024);
+    ck_assert_uint_eq(watch_wanted(s->stream.watch), LOOP_WRITE); /* what waits unread wakes nobody */
     client_forget(c);
     RIG_UNTIL((client_take(c), got += c->len, client_forget(c), got >= one * (sent / 6)));
     ck_assert_uint_eq(rig.server->sessions, 1);
