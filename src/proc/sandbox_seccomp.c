@@ -1,6 +1,7 @@
 /* seccomp(2) by libseccomp: a list of what may be called, EPERM for everything else, so that a surprise costs one
  * operation and a line in the kernel's log instead of a process. */
 #include <errno.h>
+#include <linux/fs.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
@@ -76,6 +77,21 @@ static int allow_mmap(scmp_filter_ctx c)
                             SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
+/* Attributes of directories (pool.c spreads them over the disk), no other ioctl. */
+static int allow_attributes(scmp_filter_ctx c)
+{
+    int r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FS_IOC_GETFLAGS));
+
+    return r < 0 ? r : seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FS_IOC_SETFLAGS));
+}
+
+static int allow_store(scmp_filter_ctx c)
+{
+    int r = ALLOW(c, store_only);
+
+    return r < 0 ? r : allow_attributes(c);
+}
+
 static int allow_fsuid(scmp_filter_ctx c)
 {
     static const int calls[] = {SCMP_SYS(setfsuid), SCMP_SYS(setfsgid)};
@@ -95,7 +111,7 @@ int sandbox_seccomp(const struct sandbox *s, char words[SANDBOX_WORDS], struct e
     if (r == 0)
         r = allow_mmap(c);
     if (r == 0)
-        r = s->profile == SANDBOX_WORKER ? ALLOW(c, worker_only) : ALLOW(c, store_only);
+        r = s->profile == SANDBOX_WORKER ? ALLOW(c, worker_only) : allow_store(c);
     if (r == 0 && s->keep_setfsuid)
         r = allow_fsuid(c);
 #ifdef POSTERN_SANITIZED

@@ -25,6 +25,7 @@ struct delivery {
     int64_t checked_us;
 
     int pool_fd;     /* where files are made ahead of need (pool.c alone) */
+    unsigned pool_made; /* files since then */
     bool pool_owned; /* ... a descriptor of its own, not the base */
     bool pool_named; /* no O_TMPFILE there: files have names until they are committed */
 };

@@ -3,12 +3,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@
 #define HIDDEN ".postern-tmp"
 #define TEMP_NAME 32
 #define MAILBOXES_TRIED 16u
+#define PLACE_FILES 2048u
 
 struct pool {
     const struct conf *conf;
@@ -78,6 +81,20 @@ static void remove_leftovers(int hidden)
         closedir(d);
 }
 
+/* ext4 puts files near their directory, and there it looks at every inode that was freed in the last minutes before it
+ * takes one: where much mail is read and removed, a new file then costs ten times as much. Directories in one marked as
+ * the top of unrelated ones (chattr(1), T) are spread over the disk: another directory from time to time means other
+ * inodes. Other file systems do not know the mark, and need none. */
+static void spread_children(int hidden)
+{
+    int flags;
+
+    if (ioctl(hidden, FS_IOC_GETFLAGS, &flags) == 0 && !(flags & FS_TOPDIR_FL)) {
+        flags |= FS_TOPDIR_FL;
+        (void)ioctl(hidden, FS_IOC_SETFLAGS, &flags);
+    }
+}
+
 static int open_hidden(int base)
 {
     char own[48];
@@ -88,6 +105,7 @@ static int open_hidden(int base)
     hidden = fsops->open_dir(base, HIDDEN);
     if (hidden < 0)
         return -1;
+    spread_children(hidden);
     snprintf(own, sizeof own, "%d.%lld", (int)getpid(), (long long)clock_now().real_us);
     if (fsops->mkdir(hidden, own, 0700) == 0)
         fd = fsops->open_dir(hidden, own);
@@ -115,6 +133,7 @@ static void adopt(struct delivery *d, int dir, bool owned, bool named)
 {
     pthread_mutex_lock(&d->lock);
     d->pool_fd = dir;
+    d->pool_made = 0;
     d->pool_owned = owned;
     d->pool_named = named;
     pthread_mutex_unlock(&d->lock);
@@ -138,17 +157,21 @@ static bool lacks_nameless(int error)
 static int place_in_base(struct delivery *d)
 {
     int base = delivery_base(d), fd;
+    bool named;
 
     if (base < 0)
         return -1;
-    if (try_nameless(d, base) == 0) {
-        adopt(d, base, false, false);
-        return 0;
-    }
-    fd = lacks_nameless(errno) ? open_hidden(base) : -1;
+    named = try_nameless(d, base) < 0;
+    if (named && !lacks_nameless(errno))
+        return -1;
+    fd = open_hidden(base);
     if (fd >= 0)
-        adopt(d, fd, true, true);
-    return fd < 0 ? -1 : 0;
+        adopt(d, fd, true, named);
+    else if (!named)
+        adopt(d, base, false, false);
+    else
+        return -1;
+    return 0;
 }
 
 static int place_in_mailbox(struct pool *p, struct delivery *d, uint32_t mailbox)
@@ -228,6 +251,8 @@ static void make_batch(struct pool *p, struct pool_batch *b)
         b->error = errno;
         return;
     }
+    if (d->pool_fd >= 0 && !d->pool_named && d->pool_made >= PLACE_FILES)
+        forget_place(d);
     while (b->count < b->wanted) {
         if (d->pool_fd < 0) {
             if (find_place(p, d) < 0)
@@ -237,6 +262,7 @@ static void make_batch(struct pool *p, struct pool_batch *b)
         delivery_act_as(d);
         if (make_file(d, &b->file[b->count]) >= 0) {
             b->count++;
+            d->pool_made++;
             continue;
         }
         if (is_final(errno) || fresh)
