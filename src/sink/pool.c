@@ -21,7 +21,8 @@
 #define HIDDEN ".postern-tmp"
 #define TEMP_NAME 32
 #define MAILBOXES_TRIED 16u
-#define PLACE_FILES 2048u
+
+unsigned pool_place_files = 2048;
 
 struct pool {
     const struct conf *conf;
@@ -251,7 +252,7 @@ static void make_batch(struct pool *p, struct pool_batch *b)
         b->error = errno;
         return;
     }
-    if (d->pool_fd >= 0 && !d->pool_named && d->pool_made >= PLACE_FILES)
+    if (d->pool_fd >= 0 && !d->pool_named && d->pool_made >= pool_place_files)
         forget_place(d);
     while (b->count < b->wanted) {
         if (d->pool_fd < 0) {

@@ -1,7 +1,7 @@
 /* Files ahead of need: a thread makes empty ones, so that a journal that is busy with a commit keeps nobody from
- * listening. O_TMPFILE where it exists: such a file vanishes with its last descriptor, so a crash leaves nothing.
- * Elsewhere they have names in a hidden directory until they are committed; what a killed store left there is removed
- * by the next one. */
+ * listening. They are made in a hidden directory of the delivery's base, in one of this store alone. O_TMPFILE where it
+ * exists: such a file has no name and vanishes with its last descriptor, so a crash leaves nothing. Elsewhere they have
+ * names there until they are committed; what a killed store left is removed by the next one. */
 #ifndef SINK_POOL_H
 #define SINK_POOL_H
 
@@ -11,6 +11,8 @@
 #include "base/chan.h"
 #include "base/err.h"
 #include "sink/maildir.h"
+
+extern unsigned pool_place_files; /* so many in one directory, then another; a test makes it small */
 
 #define POOL_BATCH 32u /* files per request: fits one message with descriptors */
 

@@ -91,7 +91,7 @@ class Postern:
     def __init__(self, binary, base):
         os.environ["POSTERN"] = str(binary)
         import postern
-        self.d = postern.Daemon(base=str(base), lab=False, start=False, options={"workers": "0"})
+        self.d = postern.Daemon(base=str(base), lab=False, start=False, options={"workers": "0", "max-messages-per-session": "1000000"})
         self.d.start()
 
     def port(self, listener):

@@ -285,6 +285,43 @@ static inline enum sink_result rig_send(struct rig_worker *w, const uint32_t *ma
 
 /* ---- what is on the disk */
 
+/* Names of that type (DT_REG, DT_DIR) in a directory and in those below it. */
+static inline unsigned rig_names_below(const char *dir, unsigned char type)
+{
+    DIR *d = opendir(dir);
+    const struct dirent *de;
+    unsigned n = 0;
+
+    while (d && (de = readdir(d))) {
+        char *path;
+
+        if (de->d_name[0] == '.')
+            continue;
+        n += de->d_type == type;
+        path = mem_printf("%s/%s", dir, de->d_name);
+        if (de->d_type == DT_DIR)
+            n += rig_names_below(path, type);
+        free(path);
+    }
+    if (d)
+        closedir(d);
+    return n;
+}
+
+static inline bool rig_a_name_in(const char *dir, char name[NAME_MAX + 1])
+{
+    DIR *d = opendir(dir);
+    const struct dirent *de;
+
+    *name = '\0';
+    while (d && (de = readdir(d)))
+        if (de->d_name[0] != '.')
+            snprintf(name, NAME_MAX + 1, "%s", de->d_name);
+    if (d)
+        closedir(d);
+    return *name != '\0';
+}
+
 /* Calls fn with path and content of every file in mailbox i's new/; returns how many there are. */
 static inline unsigned rig_mail(const struct rig_conf *c, uint32_t mailbox,
                                 void (*fn)(void *arg, const char *path, const char *text, size_t n), void *arg)

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "sink/names.h"
+#include "sink/pool.h"
 #include "unit/sink/rig.h"
 #include "unit/suite.h"
 
@@ -592,7 +593,30 @@ START_TEST(a_worker_that_dies_leaves_nothing_half)
     ck_assert_int_eq(rig_send(&w, &to, 1, "other\n", NULL), SINK_OK);
     ck_assert_uint_eq(found(0, "whole\n"), 10);
     snprintf(hidden, sizeof hidden, "%s/mail/.postern-tmp", c.dir);
-    ck_assert_int_eq(access(hidden, F_OK), -1);
+    ck_assert_uint_eq(rig_names_below(hidden, DT_REG), 0);
+    finish();
+}
+END_TEST
+
+/* Another directory from time to time; the ones before are gone when the next store has started, and no file is left. */
+START_TEST(files_are_made_in_changing_places)
+{
+    char hidden[PATH_MAX + 32], first[NAME_MAX + 1], second[NAME_MAX + 1];
+    uint32_t to = 0;
+
+    pool_place_files = 8;
+    begin(1);
+    start();
+    snprintf(hidden, sizeof hidden, "%s/mail/.postern-tmp", c.dir);
+    ck_assert_int_eq(rig_send(&w, &to, 1, "one\n", NULL), SINK_OK);
+    ck_assert(rig_a_name_in(hidden, first));
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_eq(rig_send(&w, &to, 1, "more\n", NULL), SINK_OK);
+    ck_assert(rig_a_name_in(hidden, second));
+    ck_assert_str_ne(first, second);
+    ck_assert_uint_eq(rig_names_below(hidden, DT_DIR), 1); /* what was left is removed */
+    ck_assert_uint_eq(rig_names_below(hidden, DT_REG), 0);
+    ck_assert_uint_eq(found(0, "more\n"), 100);
     finish();
 }
 END_TEST
@@ -656,5 +680,5 @@ SUITE_MAIN("store", a_message_arrives_with_its_rights, modes_are_those_of_the_co
            a_base_that_is_gone_is_said_and_comes_back, links_are_not_followed, all_recipients_or_none,
            another_file_system_gets_a_copy, another_owner_gets_files_of_his_own, an_owner_that_does_not_exist,
            nonsense_ends_the_channel_and_nothing_else, a_size_that_lies_is_not_published,
-           descriptors_are_for_writing_only, a_greedy_worker_gets_its_share, a_worker_that_dies_leaves_nothing_half,
+           descriptors_are_for_writing_only, a_greedy_worker_gets_its_share, a_worker_that_dies_leaves_nothing_half, files_are_made_in_changing_places,
            the_end_of_the_leader_ends_the_store, a_base_that_cannot_be_made_is_not_fatal)
