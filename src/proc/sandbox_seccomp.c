@@ -80,9 +80,9 @@ static int allow_mmap(scmp_filter_ctx c)
 /* Attributes of directories (pool.c spreads them over the disk), no other ioctl. */
 static int allow_attributes(scmp_filter_ctx c)
 {
-    int r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FS_IOC_GETFLAGS));
+    int r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FS_IOC_GETFLAGS, 0));
 
-    return r < 0 ? r : seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FS_IOC_SETFLAGS));
+    return r < 0 ? r : seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FS_IOC_SETFLAGS, 0));
 }
 
 static int allow_store(scmp_filter_ctx c)

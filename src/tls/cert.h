@@ -43,8 +43,6 @@ void cert_warn(struct cert *c, const struct cert_source *src, const char *hostna
 /* cert_proof.c: real handshakes in memory, one per TLS version. *ok: bit 0 for 1.2, bit 1 for 1.3; why: what went wrong
  * in those that failed. */
 void cert_prove(const struct cert *c, unsigned *ok, char *why, size_t cap);
-/* cert_make.c: a throw-away certificate for that key, signed by itself. NULL: OpenSSL's queue says. */
-X509 *cert_make_plain(EVP_PKEY *key);
 
 /* tls_context.c: a server context with our parameters and no certificate; NULL and e. */
 SSL_CTX *tls_context_new(struct err *e);

@@ -55,16 +55,6 @@ static X509 *blank(EVP_PKEY *key, const char *name, const X509_NAME *issuer, int
     return NULL;
 }
 
-X509 *cert_make_plain(EVP_PKEY *key)
-{
-    X509 *x = blank(key, "localhost", NULL, 1);
-
-    if (x && X509_sign(x, key, EVP_sha256()))
-        return x;
-    X509_free(x);
-    return NULL;
-}
-
 static X509 *make_ca(EVP_PKEY *key, int days)
 {
     X509 *x = blank(key, "postern local CA", NULL, days);

@@ -13,11 +13,6 @@ struct tls_conn;
 /* What to wait for before calling again. */
 enum tls_io { TLS_IO_DONE, TLS_IO_WANT_READ, TLS_IO_WANT_WRITE, TLS_IO_EOF, TLS_IO_FAILED };
 
-/* Everything that OpenSSL would load at the moment of use (configuration, algorithms, words for errors, random numbers):
- * afterwards handshakes work in an empty chroot where no file can be opened. Before the sandbox, once per process or in
- * the process it is forked from. -1 and e: OpenSSL does not work here at all. */
-int tls_prepare(struct err *e);
-
 /* Holds the listener's context from now on (call before 220 is written). now: which certificates may serve
  * (expired = withhold). NULL: out of memory or no usable certificate, e says. */
 struct tls_conn *tls_conn_new(struct tls_listener *l, int64_t now, struct err *e);
