@@ -123,13 +123,14 @@ static void flush_each(struct flusher *f, struct flush_item *items, unsigned n, 
 {
     struct task t = {.items = items, .n = n, .left = n, .kind = kind};
 
-    if (n == 1) {
-        flush_one(items, kind);
-        return;
-    }
-    if (kind == FLUSH_DATA) /* the disk gets all of it at once, then each is waited for; errors come with the flush */
+    if (kind == FLUSH_DATA && n > 1) /* the disk gets all of it at once, then each is waited for; errors come with the flush */
         for (unsigned i = 0; i < n; i++)
             (void)fsops->flush_start(items[i].fd);
+    if (n < WHOLE_FROM) { /* the first mostly takes the second along: not worth waking a thread */
+        for (unsigned i = 0; i < n; i++)
+            flush_one(&items[i], kind);
+        return;
+    }
     pthread_mutex_lock(&f->lock);
     t.later = f->first;
     f->first = &t;

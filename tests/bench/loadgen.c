@@ -187,13 +187,13 @@ static void phase_hold(struct run *r)
 static void wait_for_a_line(struct run *r)
 {
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-    char line[64];
+    char c;
 
     while (in_time(r)) {
         if (poll(&in, 1, 0) > 0) {
-            if (read(STDIN_FILENO, line, sizeof line) < 0)
-                perror("stdin");
-            return;
+            if (read(STDIN_FILENO, &c, 1) != 1 || c == '\n') /* a byte at a time: the next line is for the next wait */
+                return;
+            continue;
         }
         pump(r);
     }
