@@ -6,17 +6,8 @@
 #include <stdlib.h>
 
 #include "base/text.h"
-#include "tls/tls_listener.h"
+#include "tls/tls_conn_private.h"
 #include "tls/tls_words.h"
-
-struct tls_conn {
-    SSL *ssl;
-    const struct tls_listener *listener;
-    const struct tls_entry *entry; /* whose certificate this connection got */
-    int64_t now;                   /* the moment that decides which certificates may serve */
-    bool failed;                   /* OpenSSL is not to be called again */
-    char *error;                   /* NULL: none; one string only where something went wrong */
-};
 
 struct tls_conn *tls_conn_new(struct tls_listener *l, int64_t now, struct err *e)
 {
@@ -57,6 +48,7 @@ void tls_conn_free(struct tls_conn **cp)
         return;
     SSL_free(c->ssl);
     free(c->error);
+    free(c->verdict);
     free(c);
     *cp = NULL;
 }
@@ -87,6 +79,7 @@ static enum tls_io fail(struct tls_conn *c, int sys_errno, bool closed)
         .sys_errno = sys_errno,
         .closed = closed,
         .in_handshake = !SSL_is_init_finished(c->ssl),
+        .is_client = c->kind != TLS_CONN_SERVER,
     };
 
     c->failed = true;
@@ -182,7 +175,7 @@ const char *tls_conn_sni(const struct tls_conn *c)
 
 const char *tls_conn_cert_title(const struct tls_conn *c)
 {
-    return cert_facts(c->entry->cert)->title;
+    return c->entry ? cert_facts(c->entry->cert)->title : NULL;
 }
 
 const char *tls_conn_error(const struct tls_conn *c)

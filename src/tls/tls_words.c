@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 
-/* RFC 8446 6.2 and RFC 5246 7.2.2. */
+/* All sentences have the other side as "client"; of a server they are as true. RFC 8446 6.2 and RFC 5246 7.2.2. */
 static const struct {
     int number;
     const char *name, *words;
@@ -54,7 +54,7 @@ static void say_version(struct buf *b, SSL *ssl)
 {
     const char *name = NULL;
 
-    switch (SSL_client_version(ssl)) { /* what its ClientHello names as its best, RFC 5246 7.4.1.2 */
+    switch (SSL_is_server(ssl) ? SSL_client_version(ssl) : SSL_version(ssl)) { /* what its ClientHello names as its best, RFC 5246 7.4.1.2 */
     case SSL3_VERSION:
         name = "SSLv3";
         break;
@@ -90,10 +90,28 @@ static void say_ciphers(struct buf *b, SSL *ssl)
         buf_printf(b, " ...");
 }
 
+/* Ours is the refusal: the server's certificate is not what it must be. */
+static void say_verification(struct buf *b, SSL *ssl)
+{
+    long why = SSL_get_verify_result(ssl);
+    X509 *x = SSL_get0_peer_certificate(ssl);
+    char *subject = x ? X509_NAME_oneline(X509_get_subject_name(x), NULL, 0) : NULL;
+
+    buf_printf(b, "the server's certificate is not accepted: %s",
+               why == X509_V_OK ? "it cannot be verified" : X509_verify_cert_error_string(why));
+    if (subject)
+        buf_printf(b, ": %.200s", subject);
+    OPENSSL_free(subject);
+}
+
 static void say_reason(struct buf *b, const struct tls_words_facts *f)
 {
     const char *text = ERR_reason_error_string(f->code);
 
+    if (f->is_client && ERR_GET_REASON(f->code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+        say_verification(b, f->ssl);
+        return;
+    }
     switch (ERR_GET_REASON(f->code)) {
     case SSL_R_UNSUPPORTED_PROTOCOL:
     case SSL_R_VERSION_TOO_LOW:
@@ -174,6 +192,8 @@ char *tls_words(const struct tls_words_facts *f)
         buf_printf(&b, "TLS failed without a reason");
     say_parameters(&b, f->ssl);
     out = mem_str(buf_str(&b));
+    if (f->is_client && strncmp(out, "client", 6) == 0)
+        memcpy(out, "server", 6);
     buf_clear(&b);
     return out;
 }
