@@ -61,6 +61,9 @@ SSL_CTX *tls_context_new(struct err *e)
     SSL_CTX_set_num_tickets(ctx, 0);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    /* OpenSSL reads on behind a KeyUpdate or a refused renegotiation until there is something to hand out: a client that
+     * sends nothing else would have the worker for itself. So each of them is a call, and a turn of the loop. */
+    SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_dh_auto(ctx, 1);
     SSL_CTX_set_alpn_select_cb(ctx, alpn, NULL);
     return ctx;

@@ -90,6 +90,36 @@ START_TEST(starttls)
 }
 END_TEST
 
+/* OpenSSL reads on behind a KeyUpdate until there is something to hand out, unless it is told not to: a client that
+ * sends nothing else would have the worker for itself as long as it likes. */
+START_TEST(key_updates_take_turns)
+{
+    struct tls_client *t;
+    struct client *c;
+
+    rig_start(RIG_STARTTLS, true, NULL);
+    c = client_greeted(0);
+    client_says(c, HELLO, "250 ");
+    client_says(c, "STARTTLS\r\n", "220 2.0.0");
+    t = tls_client_new(c);
+    handshake(t);
+    tls_says(t, HELLO, "250 ");
+    for (int i = 0; i < 50; i++) {
+        ck_assert_int_eq(SSL_key_update(t->ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        ck_assert_int_eq(SSL_do_handshake(t->ssl), 1);
+    }
+    client_forget(c);
+    ck_assert_int_eq(SSL_write(t->ssl, "NOOP\r\n", 6), 6);
+    for (int i = 0; i < 5; i++) {
+        rig_turn();
+        ck_assert_msg(!tls_has(t, "250 "), "50 of them in %d turns", i + 1);
+    }
+    RIG_UNTIL(tls_has(t, "250 "));
+    tls_client_free(t);
+    rig_stop();
+}
+END_TEST
+
 static void injected(struct client *c)
 {
     RIG_UNTIL(client_ended(c));
@@ -393,7 +423,8 @@ START_TEST(close_old_waits_for_a_handshake)
 }
 END_TEST
 
-SUITE_MAIN("session/tls", starttls, injection_in_one_packet, injection_behind_the_buffer, not_tls_behind_the_220,
+SUITE_MAIN("session/tls", starttls, key_updates_take_turns, injection_in_one_packet, injection_behind_the_buffer,
+           not_tls_behind_the_220,
            client_does_not_trust, handshake_deadline, implicit, smtp_text_on_an_implicit_port, silence_on_an_implicit_port,
            not_configured_is_said_once, left_without_tls, close_at_the_greeting, tempfail, withheld,
            close_old_waits_for_a_handshake)
