@@ -21,6 +21,8 @@ struct throttle { /* a log line that many clients cause: once a minute, with a c
     unsigned held;
 };
 
+#define SESSION_LINES_MOST 100 /* lines above debug that the words of one session may cause; the rest is counted */
+
 struct left_entry { /* clients of one network that left without TLS */
     struct addr_key key;
     unsigned count;
@@ -98,6 +100,7 @@ struct session {
     uint64_t rate_bytes;
     uint64_t messages, bytes;
     uint32_t rcpts;
+    uint32_t lines, held_lines; /* of SESSION_LINES_MOST, and those that were not written */
     const char *ended;   /* how, for the log */
 };
 

@@ -71,10 +71,24 @@ void session_log_not_offered(struct session *s, struct peer_text hello)
     log_end(&l);
 }
 
+/* Refusals by 4xx end no session, and a session may ask for them as fast as the line carries it: the log is not for
+ * strangers to fill. */
+static bool may_log(struct session *s, enum log_level level)
+{
+    if (level >= LOG_LEVEL_DEBUG || s->lines < SESSION_LINES_MOST) {
+        s->lines += level < LOG_LEVEL_DEBUG;
+        return true;
+    }
+    s->held_lines++;
+    return false;
+}
+
 static void log_unavailable(struct session *s, enum log_level level, const char *event)
 {
     struct log_line l;
 
+    if (!may_log(s, level))
+        return;
     session_begin(s, &l, level, event);
     log_peer(&l, "hostname", smtp_engine_hello(s->engine));
     log_str(&l, "reason", tls_reason_name((enum tls_reason)s->reason));
@@ -86,6 +100,8 @@ static void log_words(struct session *s, enum log_level level, const char *event
 {
     struct log_line l;
 
+    if (!may_log(s, level))
+        return;
     session_begin(s, &l, level, event);
     if (a->text.n)
         log_peer(&l, key, a->text);
@@ -256,5 +272,7 @@ void session_log_end(struct session *s)
     log_int(&l, "bytes", (int64_t)s->bytes);
     log_int(&l, "elapsed", (loop_now_us(s->server->loop) - s->started_us) / 1000);
     log_str(&l, "reason", s->ended);
+    if (s->held_lines)
+        log_int(&l, "heldBack", s->held_lines);
     log_end(&l);
 }

@@ -268,6 +268,29 @@ START_TEST(a_flood_of_refusals_is_few_lines)
 }
 END_TEST
 
+/* 452 and its kind end no session, so their number has no other bound. */
+START_TEST(a_flood_of_words_is_few_lines)
+{
+    enum { FIRST = 100, AGAIN = 400 };
+    struct client *c;
+
+    rig_start(RIG_STARTTLS "max-recipients = 100\nmax-messages-per-session = 0\n", true, NULL);
+    c = client_greeted(0);
+    client_says(c, HELLO, "250 ");
+    client_says(c, "MAIL FROM:<s@example.net>\r\n", "250 2.1.0");
+    for (int i = 0; i < FIRST; i++)
+        client_says(c, "RCPT TO:<alice@example.test>\r\n", "250 2.1.5");
+    for (int i = 0; i < AGAIN; i++)
+        client_says(c, "RCPT TO:<alice@example.test>\r\n", "452 4.5.3");
+    ck_assert_uint_eq(rig_logged("event=smtp.too-many-recipients"), SESSION_LINES_MOST);
+    client_says(c, "QUIT\r\n", "221 ");
+    RIG_UNTIL(client_ended(c));
+    ck_assert_uint_eq(rig_logged("heldBack=300"), 1);
+    client_free(c);
+    rig_stop();
+}
+END_TEST
+
 START_TEST(loopback_is_exempt)
 {
     struct client *c[3];
@@ -306,4 +329,4 @@ END_TEST
 
 SUITE_MAIN("session/flow", greeting_and_quit, many_replies_for_one_batch, slow_reader, half_close_is_answered, last_words_arrive,
            byte_by_byte, memory_limit, idle_sessions_are_small, connections_are_counted, a_flood_of_refusals_is_few_lines,
-           loopback_is_exempt, events_have_their_names)
+           a_flood_of_words_is_few_lines, loopback_is_exempt, events_have_their_names)
