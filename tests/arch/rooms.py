@@ -12,7 +12,7 @@ MAY["conf"] = {"base", "conf"}
 MAY["policy"] = {"base", "conf", "policy"}
 MAY["tls"] = {"base", "conf", "policy", "tls"}
 MAY["net"] = {"base", "tls", "conf", "policy", "net"}
-MAY["sink"] = {"base", "conf", "sink"}
+MAY["sink"] = {"base", "smtp", "conf", "policy", "sink"}
 MAY["dns"] = {"base", "dns"}
 HOME = [  # header pattern, who may include it
     (r"event2/", lambda f: f.startswith("net/")),
