@@ -16,6 +16,7 @@
 #include "base/text.h"
 
 #define LOGPIPE_HOLD (1u << 20) /* bytes kept for a reader that is slow */
+#define LOGPIPE_PART 65536u     /* a line is at most LOG_LINE_MAX */
 
 struct logpipe {
     int in, out;
@@ -23,7 +24,9 @@ struct logpipe {
     char *file;
     int fd;         /* stderr's own open file description, or the file */
     bool is_socket; /* fd needs send(MSG_DONTWAIT): a socket's flags are shared with everybody */
+    struct buf part; /* the beginning of a line whose end has not come */
     struct buf hold;
+    char last;       /* byte that was written; no newline: the disk was full inside a line */
     uint64_t lost, lost_said;
 };
 
@@ -53,6 +56,7 @@ int logpipe_new(struct logpipe **out, struct err *e)
     l->in = p[0];
     l->out = p[1];
     l->target = CONF_LOG_STDERR;
+    l->last = '\n';
     l->fd = own_stderr(&l->is_socket);
     *out = l;
     return 0;
@@ -68,6 +72,7 @@ void logpipe_free(struct logpipe **lp)
     close(l->out);
     if (l->fd >= 0)
         close(l->fd);
+    buf_clear(&l->part);
     buf_clear(&l->hold);
     free(l->file);
     free(l);
@@ -140,6 +145,7 @@ static void write_held(struct logpipe *l)
             buf_clear(&l->hold);
             return;
         }
+        l->last = buf_data(&l->hold)[n - 1];
         buf_consume(&l->hold, (size_t)n);
     }
 }
@@ -152,12 +158,34 @@ static void keep(struct logpipe *l, const char *p, size_t n)
             l->lost += p[i] == '\n';
         return;
     }
+    if (!l->hold.len && l->last != '\n')
+        buf_append(&l->hold, "\n", 1);
     if (l->lost != l->lost_said) {
         buf_printf(&l->hold, "level=warn event=log.lines-lost count=%llu details=\"the log's reader is too slow\"\n",
                    (unsigned long long)(l->lost - l->lost_said));
         l->lost_said = l->lost;
     }
     buf_append(&l->hold, p, n);
+}
+
+/* A read may end inside a line. What is dropped must be whole lines: half a line and half another one would make a third,
+ * and bytes of a client that were inside quotes could stand outside of them. */
+static void take(struct logpipe *l, const char *p, size_t n)
+{
+    const char *lf;
+    size_t whole;
+
+    buf_append(&l->part, p, n);
+    lf = memrchr(buf_data(&l->part), '\n', l->part.len);
+    whole = lf ? (size_t)(lf - buf_data(&l->part)) + 1 : 0;
+    if (!whole && l->part.len > LOGPIPE_PART) { /* no process of ours writes that; it is not collected for ever */
+        buf_append(&l->part, "\n", 1);
+        whole = l->part.len;
+    }
+    if (!whole)
+        return;
+    keep(l, buf_data(&l->part), whole);
+    buf_consume(&l->part, whole);
 }
 
 void logpipe_pump(struct logpipe *l)
@@ -169,7 +197,7 @@ void logpipe_pump(struct logpipe *l)
 
         if (n <= 0)
             break;
-        keep(l, room, (size_t)n);
+        take(l, room, (size_t)n);
         write_held(l);
     }
     write_held(l);
@@ -221,6 +249,7 @@ int logpipe_target(struct logpipe *l, enum conf_log_target target, const char *f
     l->file = target == CONF_LOG_FILE ? mem_str(file) : NULL;
     l->fd = fd;
     l->is_socket = is_socket;
+    l->last = '\n';
     l->target = target;
     return 0;
 }
@@ -237,6 +266,7 @@ void logpipe_reopen(struct logpipe *l)
         return; /* the old file goes on */
     close(l->fd);
     l->fd = fd;
+    l->last = '\n';
 }
 
 uint64_t logpipe_lost(const struct logpipe *l)
