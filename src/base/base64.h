@@ -12,8 +12,8 @@
 /* dst has room for BASE64_LENGTH(n) bytes; no NUL is added. Returns how many were written. */
 size_t base64_encode(char *dst, const void *bytes, size_t n);
 
-/* Strict: whole groups of four, padding only at the end, no other byte anywhere, no stray bits. dst has room for
- * text.n / 4 * 3 bytes and may be text.p. False: not base64. */
+/* Strict: whole groups of four, padding only at the end, no other byte anywhere, no stray bits. dst
+ * has room for text.n / 4 * 3 bytes and may be text.p. False: not base64. */
 bool base64_decode(void *dst, size_t *n, struct span text);
 
 #endif

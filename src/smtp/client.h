@@ -51,7 +51,8 @@ enum smtp_client_tls_policy {
 /* What does not change during a connection. The caller owns it and keeps it alive. */
 struct smtp_client_profile {
     const char *hostname; /* our name, in EHLO, LHLO, HELO */
-    bool lmtp;            /* RFC 2033: LHLO, and after the content a reply per recipient */
+    bool lmtp;            /* RFC 2033: LHLO, after the content a reply per recipient; always by DATA, since how many
+                           * replies a failed BDAT gets is told nowhere */
     enum smtp_client_tls_policy tls;
     bool implicit_tls;  /* the connection is in TLS from its first byte; STARTTLS is then never looked at */
     bool tls_verified;  /* implicit_tls: as in smtp_client_tls_facts */
@@ -85,8 +86,8 @@ enum smtp_client_action_kind {
 /* RCPT_RESULT and FAILED. First digit of the reply decides (RFC 5321 4.2.1), with the exceptions named. */
 enum smtp_client_outcome {
     SMTP_CLIENT_OK,
-    SMTP_CLIENT_TEMPORARY, /* 4xx; 552 to RCPT without 5.2.x (RFC 5321 4.5.3.1.10: as 452); 530 (wants TLS or a login:
-                            * ours to mend, no fault of the message); lost, silent or senseless server */
+    SMTP_CLIENT_TEMPORARY, /* 4xx; 552 to RCPT (RFC 5321 4.5.3.1.10: as 452); 530 (wants TLS or a login: ours to mend, no
+                            * fault of the message); lost, silent or senseless server. .reply is as the server said it */
     SMTP_CLIENT_PERMANENT, /* 5xx, or a judgement of our own (.reply.local) */
     SMTP_CLIENT_UNTRIED,   /* RCPT_RESULT: nothing was learned about the recipient, and nothing sent: the connection was
                             * used before, and had ended, or takes no further message. Try at once on another */
