@@ -170,7 +170,7 @@ static void on_reply(struct smtp_client *c)
     case CLIENT_AUTH_CHOICE:
     case CLIENT_AUTH_STEP:
     case CLIENT_CLOSED:
-        assert(!"fed while the caller's turn");
+        assert(false); /* feed() takes nothing then */
     }
     client_reader_clear(&c->in);
 }
