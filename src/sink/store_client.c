@@ -18,6 +18,9 @@
 
 #define WRITE_AT ((size_t)64 * 1024) /* a message is written in pieces of this, a small one at once */
 #define HOLD_MOST ((size_t)1 << 20)  /* kept in memory while the store owes us a file */
+/* Files that messages on their way leave to those that are whole, less than what makes the pool ask for more: or as many
+ * clients as the store has slots, each with 64 KiB and then silent, would keep everybody's mail out. */
+#define FOR_COMMITS 3u
 
 /* A message takes its file when it has something to write: at 64 KiB or at the commit. So thousands of clients that
  * dribble hold bytes, not files. */
@@ -238,6 +241,8 @@ static bool take_file(struct sink_message *m)
 
     if (m->file.slot != CLIENT_NO_SLOT)
         return true;
+    if (!m->committed && p->count <= FOR_COMMITS)
+        return false;
     if (!client_pool_take(p, &m->file))
         return false;
     p->needed--;

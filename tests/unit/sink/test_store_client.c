@@ -179,7 +179,7 @@ START_TEST(a_large_message_is_written_in_large_pieces)
     struct stat st;
 
     setup(&p);
-    give(&p, 0, 1);
+    give(&p, 0, 4);
     fsops = &meddle_ops;
     meddle.count[MEDDLE_WRITE] = 0;
     memset(piece, 'x', sizeof piece);
@@ -382,7 +382,7 @@ START_TEST(an_abort_gives_the_file_back)
     struct sink_message *m;
 
     setup(&p);
-    give(&p, 0, 1);
+    give(&p, 0, 4);
     m = open_now(&p, &l, 0);
     sink_write(m, big, sizeof big);
     sink_abort(&m);
@@ -436,6 +436,31 @@ START_TEST(two_commits_one_file)
     give(&p, 0, 1);
     store_client_flush(p.sink);
     ck_assert_uint_eq(commit_said(&p).size, 2);
+    teardown(&p);
+}
+END_TEST
+
+/* As many clients as there are files, each with 64 KiB and then silent: whole messages go on being taken. */
+START_TEST(the_last_files_are_for_commits)
+{
+    static char big[100000];
+    struct peer p;
+    struct rig_letter letter[6], quick;
+    struct sink_message *slow[6], *m;
+
+    setup(&p);
+    give(&p, 0, 5);
+    for (int i = 0; i < 6; i++)
+        slow[i] = open_now(&p, &letter[i], 0);
+    for (int i = 0; i < 6; i++)
+        sink_write(slow[i], big, sizeof big);
+    m = open_now(&p, &quick, 0);
+    ck_assert_ptr_nonnull(m);
+    sink_write(m, "x", 1);
+    sink_commit(m);
+    store_client_flush(p.sink);
+    ck_assert_uint_eq(commit_said(&p).size, 1);
+    ck_assert_uint_gt(wants(&p, 0), 0); /* and more are asked for */
     teardown(&p);
 }
 END_TEST
@@ -635,6 +660,6 @@ SUITE_MAIN("store_client", files_are_asked_for_before_they_are_needed, a_small_m
            a_large_message_is_written_in_large_pieces, a_turn_is_one_message, who_dribbles_holds_no_file,
            an_open_waits_for_its_file, a_cancelled_open_hears_nothing, no_files_is_an_answer,
            a_failed_write_is_known_at_commit, a_write_may_come_in_parts, an_abort_gives_the_file_back,
-           a_dead_session_is_not_called, two_commits_one_file,
+           a_dead_session_is_not_called, two_commits_one_file, the_last_files_are_for_commits,
            memory_ends_while_the_store_is_behind, a_dead_store_answers_everything, a_mad_store_is_a_dead_one,
            a_full_channel_is_tried_again, too_many_recipients_are_refused_at_once, what_is_far_too_much_goes_back)
