@@ -4,7 +4,7 @@ import pathlib
 import re
 import sys
 
-ROOMS = ["base", "smtp", "conf", "policy", "tls", "net", "sink", "dns", "session", "proc", "main"]
+ROOMS = ["base", "smtp", "conf", "policy", "tls", "net", "sink", "dns", "relay", "session", "proc", "main"]
 # The protocol engine depends on base alone: its tests link nothing else.
 MAY = {room: set(ROOMS[: i + 1]) for i, room in enumerate(ROOMS)}
 MAY["smtp"] = {"base", "smtp"}
@@ -18,6 +18,7 @@ HOME = [  # header pattern, who may include it
     (r"event2/", lambda f: f.startswith("net/")),
     (r"openssl/", lambda f: f.startswith("tls/")),
     (r"confuse\.h", lambda f: f == "conf/conf_load.c"),
+    (r"gsasl\.h", lambda f: f.split("/")[0] in ("auth", "relay")),
     (r"unbound\.h", lambda f: f.startswith("dns/")),
     (r"seccomp\.h", lambda f: f.startswith("proc/")),
     (r"linux/landlock\.h", lambda f: f.startswith("proc/")),

@@ -1,0 +1,88 @@
+/* Transfers and the connections they use. Private to src/relay. */
+#ifndef RELAY_RELAY_DESK_H
+#define RELAY_RELAY_DESK_H
+
+#include "relay/relay_transfer.h"
+
+/* A place that may take the message. */
+struct relay_candidate {
+    struct addr address;
+    char *host;  /* NULL: by address alone */
+    bool secure; /* its name and addresses are proven by DNSSEC */
+    bool mx;
+    struct tls_tlsa *tlsa; /* owned, with its data */
+    unsigned tlsa_count;
+};
+
+struct relay_transfer {
+    struct relay_transfer *next, **link;
+    struct relay_desk *desk;
+    const struct relay_job *job;
+    const struct relay_transfer_events *events;
+    void *arg;
+    bool *told; /* per recipient */
+    uint32_t left;
+
+    struct relay_candidate *candidates;
+    unsigned candidate_count, at, tries;
+    struct dns_question *question;
+
+    struct relay_conn *conn;
+    enum relay_tls tls; /* of this connection */
+    bool again;         /* nothing was learned: it was over before it began */
+    bool in_clear, refused;
+    struct smtp_client_message message; /* the job's, with those recipients that have no outcome */
+    struct smtp_client_rcpt *rcpts;
+    uint32_t *places;
+
+    char *last_text, *last_remote; /* why it has not worked so far */
+    char last_enhanced[12];
+    uint16_t last_code;
+    bool last_permanent, last_local;
+};
+
+/* A connection, what it is good for, and whose it is. */
+struct relay_link {
+    struct relay_link *next, **link;
+    struct relay_desk *desk;
+    struct relay_conn *conn;
+    struct relay_hop hop;
+    char *host;                  /* hop.host */
+    struct tls_tlsa *tlsa;       /* hop.tlsa */
+    const struct relay_route *route;
+    struct relay_transfer *transfer; /* NULL: idle, or about to end */
+    bool idle, start;            /* start: a transfer took it and has not been told */
+    int64_t idle_since_us;
+};
+
+struct relay_desk {
+    struct relay_desk_setup setup;
+    struct relay_conn_setup conn;
+    struct relay_transfer *transfers;
+    struct relay_link *links;
+    unsigned busy, idle;
+};
+
+struct relay_transfer *relay_desk_add(struct relay_desk *d);
+void relay_transfer_end(struct relay_transfer *t); /* done() is called, t is gone */
+
+/* From a DNS answer, or from the route itself. */
+void relay_transfer_candidates(struct relay_transfer *t, const struct dns_mail *m);
+void relay_transfer_fixed(struct relay_transfer *t);
+void relay_candidate_tlsa(struct relay_candidate *k, struct dns_tlsa_set *s); /* takes s */
+
+/* An idle connection to that place under that demand: t->conn; ready() follows from relay_desk_turn(). false: none. */
+bool relay_desk_take(struct relay_transfer *t, const struct relay_candidate *k, enum relay_tls tls);
+/* A new one: t->conn. -1 and e: it cannot even begin. */
+int relay_desk_open(struct relay_transfer *t, const struct relay_candidate *k, enum relay_tls tls, struct err *e);
+/* The transfer has no more use for its connection, which is kept for others or told to quit. */
+void relay_desk_leave(struct relay_transfer *t);
+
+/* relay_transfer.c, called with the events of its connection. */
+void relay_transfer_ready(struct relay_transfer *t, bool reusable);
+void relay_transfer_result(struct relay_transfer *t, const struct smtp_client_action *a);
+void relay_transfer_message_done(struct relay_transfer *t);
+void relay_transfer_failed(struct relay_transfer *t, const struct relay_failure *f);
+void relay_transfer_closed(struct relay_transfer *t);
+
+#endif

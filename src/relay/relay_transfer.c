@@ -1,0 +1,306 @@
+#include "relay/relay_transfer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "relay/relay_desk.h"
+
+#define TRIES 8        /* connections for one transfer; what is left waits for the next try of the queue */
+#define TEXT 600
+
+/* ---- outcomes */
+
+static void say(struct relay_transfer *t, uint32_t i, const struct relay_outcome *o)
+{
+    if (t->told[i])
+        return;
+    t->told[i] = true;
+    t->left--;
+    t->events->outcome(t->arg, i, o);
+}
+
+/* Everybody who has none yet gets this one, and the transfer ends. */
+static void end_all(struct relay_transfer *t, const struct relay_outcome *o)
+{
+    for (uint32_t i = 0; i < t->job->message->rcpt_count; i++)
+        say(t, i, o);
+    relay_transfer_end(t);
+}
+
+static void end_with_last(struct relay_transfer *t)
+{
+    struct relay_outcome o = {.fate = t->last_permanent ? RELAY_FAILED : RELAY_DEFERRED, .code = t->last_code,
+                              .enhanced = t->last_enhanced, .text = t->last_text, .remote = t->last_remote,
+                              .local = t->last_local};
+
+    if (!t->last_text)
+        o = (struct relay_outcome){.fate = RELAY_DEFERRED, .code = 451, .enhanced = "4.4.1", .local = true,
+                                   .text = "no host could be reached"};
+    end_all(t, &o);
+}
+
+/* The reason shown is that of the last host, except that a host that spoke counts more than one that was not there. */
+static void remember(struct relay_transfer *t, const char *remote, const struct relay_failure *f)
+{
+    bool spoke = f->reply.code && !f->reply.local;
+    bool was_tls = strncmp(f->reason, "tls-", 4) == 0;
+
+    if (t->last_text && !t->last_local && !spoke)
+        return;
+    free(t->last_text);
+    free(t->last_remote);
+    t->last_local = !spoke;
+    t->last_permanent = f->permanent && spoke;
+    t->last_code = f->reply.code ? f->reply.code : 451;
+    snprintf(t->last_enhanced, sizeof t->last_enhanced, "%s", f->reply.code ? f->reply.enhanced : was_tls ? "4.7.5" : "4.4.1");
+    t->last_text = spoke ? mem_str(f->words) : mem_printf("%s at %s: %s", f->reason, f->stage, f->words);
+    t->last_remote = remote ? mem_str(remote) : NULL;
+}
+
+static void log_failure(const struct relay_transfer *t, const char *remote, const struct relay_failure *f)
+{
+    struct log_line l;
+
+    log_begin(&l, LOG_LEVEL_WARN, f->tls_broke || strncmp(f->reason, "tls-", 4) == 0 ? "relay.tls-failed" : "relay.connection-failed");
+    log_str(&l, "delivery", t->job->route->title);
+    log_str(&l, "domain", t->job->domain);
+    log_str(&l, "remote", remote);
+    log_str(&l, "reason", f->reason);
+    log_str(&l, "stage", f->stage);
+    log_int(&l, "code", f->reply.code);
+    log_str(&l, "details", f->words);
+    log_end(&l);
+}
+
+/* ---- one connection after the other */
+
+static void next_host(struct relay_transfer *t);
+
+static void connect_to(struct relay_transfer *t, enum relay_tls tls)
+{
+    struct relay_candidate *k = &t->candidates[t->at];
+    struct err e;
+
+    /* RFC 8689 4.2.1: this message goes only to a server whose certificate is verified */
+    if (t->job->message->requiretls && tls < RELAY_TLS_VERIFY)
+        tls = RELAY_TLS_VERIFY;
+    t->tls = tls;
+    t->again = false;
+    if (relay_desk_take(t, k, tls))
+        return;
+    if (++t->tries > TRIES) {
+        end_with_last(t);
+        return;
+    }
+    if (relay_desk_open(t, k, tls, &e) < 0) {
+        struct relay_failure f = {.reason = "connect-failed", .stage = "connect", .words = e.text};
+        char where[ADDR_TEXT];
+
+        remember(t, addr_text(&k->address, where), &f);
+        log_failure(t, where, &f);
+        t->at++;
+        next_host(t);
+    }
+}
+
+/* RFC 7672 2.2: records that are there and cannot be used still demand TLS, without authentication. */
+static enum relay_tls tls_by_tlsa(const struct relay_candidate *k)
+{
+    for (unsigned i = 0; i < k->tlsa_count; i++)
+        if (tls_tlsa_is_usable(&k->tlsa[i]))
+            return RELAY_TLS_DANE;
+    return k->tlsa_count ? RELAY_TLS_REQUIRED : RELAY_TLS_MAY;
+}
+
+static void got_tlsa(void *arg, struct dns_tlsa_set *s)
+{
+    struct relay_transfer *t = arg;
+    struct relay_candidate *k = &t->candidates[t->at];
+
+    t->question = NULL;
+    if (s->verdict == DNS_LATER) { /* RFC 7672 2.1.1: "MUST be treated as [...] the MX host [...] unreachable" */
+        struct relay_failure f = {.reason = "tls-dane-lookup", .stage = "TLSA lookup", .words = s->words};
+
+        remember(t, k->host, &f);
+        log_failure(t, k->host, &f);
+        dns_tlsa_set_free(&s);
+        t->at++;
+        next_host(t);
+        return;
+    }
+    relay_candidate_tlsa(k, s);
+    connect_to(t, tls_by_tlsa(k));
+}
+
+static void next_host(struct relay_transfer *t)
+{
+    struct relay_candidate *k;
+
+    if (t->at >= t->candidate_count) {
+        end_with_last(t);
+        return;
+    }
+    k = &t->candidates[t->at];
+    if (t->job->route->tls != RELAY_TLS_DANE) {
+        connect_to(t, t->job->route->tls);
+        return;
+    }
+    if (!k->secure || !k->host) {
+        connect_to(t, RELAY_TLS_MAY);
+        return;
+    }
+    t->question = dns_ask_tlsa(t->desk->setup.dns, k->host, addr_port(&k->address), got_tlsa, t);
+    if (!t->question) {
+        struct relay_failure f = {.reason = "tls-dane-lookup", .stage = "TLSA lookup", .words = "the resolver cannot be asked"};
+
+        remember(t, k->host, &f);
+        t->at++;
+        next_host(t);
+    }
+}
+
+/* ---- where to */
+
+static void got_mail(void *arg, struct dns_mail *m)
+{
+    static const struct {
+        uint16_t code;
+        const char *enhanced, *text;
+    } refusals[] = {
+        [DNS_NO_DOMAIN] = {550, "5.1.2", "the domain does not exist"},
+        [DNS_NO_HOST] = {550, "5.4.4", "the domain has no host that takes mail"},
+        [DNS_NULL_MX] = {556, "5.1.10", "the domain takes no mail (null MX)"},
+        [DNS_LOOP] = {554, "5.4.6", "the best mail host of the domain is this server, which does not take its mail"},
+        [DNS_LATER] = {451, "4.4.3", "the mail hosts of the domain cannot be found out"},
+    };
+    struct relay_transfer *t = arg;
+    enum dns_verdict v = m->verdict;
+    char text[TEXT];
+
+    t->question = NULL;
+    if (v == DNS_FOUND) {
+        relay_transfer_candidates(t, m);
+        dns_mail_free(&m);
+        next_host(t);
+        return;
+    }
+    snprintf(text, sizeof text, "%s%s%s", refusals[v].text, m->words ? ": " : "", m->words ? m->words : "");
+    dns_mail_free(&m);
+    end_all(t, &(struct relay_outcome){.fate = v == DNS_LATER ? RELAY_DEFERRED : RELAY_FAILED, .code = refusals[v].code,
+                                       .enhanced = refusals[v].enhanced, .text = text, .local = true});
+}
+
+static void find_hosts(struct relay_transfer *t)
+{
+    const struct relay_route *r = t->job->route;
+    struct dns *dns = t->desk->setup.dns;
+
+    if (r->kind == RELAY_TO_HOST && r->address.len) {
+        relay_transfer_fixed(t);
+        next_host(t);
+        return;
+    }
+    t->question = r->kind == RELAY_TO_MX ? dns_ask_mail(dns, t->job->domain, got_mail, t) : dns_ask_host(dns, r->host, got_mail, t);
+    if (!t->question)
+        end_with_last(t);
+}
+
+void relay_transfer_start(struct relay_desk *d, const struct relay_job *job, const struct relay_transfer_events *events, void *arg)
+{
+    struct relay_transfer *t = relay_desk_add(d);
+
+    t->job = job;
+    t->events = events;
+    t->arg = arg;
+    t->left = job->message->rcpt_count;
+    t->told = mem_alloc(job->message->rcpt_count);
+    find_hosts(t);
+}
+
+/* ---- what the connection says */
+
+/* Only those without an outcome; their place in the whole list is kept. */
+static void choose_rcpts(struct relay_transfer *t)
+{
+    const struct smtp_client_message *m = t->job->message;
+
+    free(t->rcpts);
+    free(t->places);
+    t->rcpts = mem_alloc(sizeof *t->rcpts * (t->left + 1));
+    t->places = mem_alloc(sizeof *t->places * (t->left + 1));
+    t->message = *m;
+    t->message.rcpts = t->rcpts;
+    t->message.rcpt_count = 0;
+    for (uint32_t i = 0; i < m->rcpt_count; i++)
+        if (!t->told[i]) {
+            t->places[t->message.rcpt_count] = i;
+            t->rcpts[t->message.rcpt_count++] = m->rcpts[i];
+        }
+}
+
+void relay_transfer_ready(struct relay_transfer *t, bool reusable)
+{
+    if (!reusable) {
+        relay_conn_quit(t->conn);
+        return;
+    }
+    choose_rcpts(t);
+    relay_conn_send(t->conn, &t->message, t->job->fd, t->job->offset);
+}
+
+void relay_transfer_result(struct relay_transfer *t, const struct smtp_client_action *a)
+{
+    static const enum relay_fate fates[] = {
+        [SMTP_CLIENT_OK] = RELAY_DELIVERED, [SMTP_CLIENT_TEMPORARY] = RELAY_DEFERRED, [SMTP_CLIENT_PERMANENT] = RELAY_FAILED};
+    char text[TEXT];
+
+    if (a->outcome == SMTP_CLIENT_UNTRIED) {
+        t->again = true;
+        return;
+    }
+    text_escape(text, sizeof text, a->reply.text);
+    say(t, t->places[a->index],
+        &(struct relay_outcome){.fate = a->outcome == SMTP_CLIENT_OK && a->relayed ? RELAY_RELAYED : fates[a->outcome],
+                                .code = a->reply.code, .enhanced = a->reply.enhanced, .text = text,
+                                .remote = relay_conn_text(t->conn), .local = a->reply.local, .in_doubt = a->in_doubt});
+}
+
+/* The message is off the connection's hands; what is not decided goes on elsewhere, when the connection has closed. */
+void relay_transfer_message_done(struct relay_transfer *t)
+{
+    if (t->left)
+        return;
+    relay_desk_leave(t);
+    relay_transfer_end(t);
+}
+
+void relay_transfer_failed(struct relay_transfer *t, const struct relay_failure *f)
+{
+    const char *remote = relay_conn_text(t->conn);
+
+    remember(t, remote, f);
+    log_failure(t, remote, f);
+    /* RFC 7435: encryption that fails is no reason to keep the mail where nobody asked for encryption. REQUIRETLS did. */
+    t->in_clear = f->tls_broke && t->tls == RELAY_TLS_MAY && !t->job->message->requiretls;
+    /* a host that refuses for good speaks for the domain (RFC 5321 5.1 speaks of hosts that cannot be reached) */
+    t->refused = f->permanent && f->reply.code && !f->reply.local && strcmp(f->reason, "auth-refused") != 0;
+}
+
+void relay_transfer_closed(struct relay_transfer *t)
+{
+    t->conn = NULL;
+    if (t->in_clear) {
+        t->in_clear = false;
+        connect_to(t, RELAY_TLS_NONE);
+    } else if (t->again) {
+        connect_to(t, t->tls); /* it was kept from an earlier message, and over: another one to the same host */
+    } else if (t->refused) {
+        end_with_last(t);
+    } else {
+        t->at++;
+        next_host(t);
+    }
+}
