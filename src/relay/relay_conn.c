@@ -40,7 +40,7 @@ struct relay_conn {
     size_t want; /* content that the engine waits for */
     struct relay_sasl *sasl;
     char *tls_words, *sasl_words; /* why the handshake, or the login, failed on our side */
-    char *text;
+    char *remote, *tls_text;
 };
 
 static void pump(struct relay_conn *c);
@@ -61,7 +61,8 @@ static void release(struct relay_conn *c)
     relay_sasl_free(&c->sasl);
     free(c->tls_words);
     free(c->sasl_words);
-    free(c->text);
+    free(c->remote);
+    free(c->tls_text);
     free(c);
 }
 
@@ -253,7 +254,7 @@ static bool act(struct relay_conn *c, const struct smtp_client_action *a)
         tell_failure(c, a);
         return true;
     case SMTP_CLIENT_EVENT:
-        log_event(LOG_LEVEL_DEBUG, "relay.event", "%s: %s", relay_conn_text(c), smtp_client_event_name(a->event));
+        log_event(LOG_LEVEL_DEBUG, "relay.event", "%s: %s", c->remote, smtp_client_event_name(a->event));
         return true;
     default:
         return false;
@@ -435,6 +436,16 @@ void relay_conn_tick(struct relay_conn *c, int64_t now_us)
 
 /* ---- the owner's side */
 
+static char *name_of(const struct relay_hop *h)
+{
+    char at[ADDR_TEXT], ip[ADDR_TEXT];
+
+    addr_text(&h->address, at);
+    if (!h->host || h->address.ss.ss_family == AF_UNIX)
+        return mem_str(at);
+    return mem_printf("%s[%s]:%u", h->host, addr_ip_text(&h->address, ip), addr_port(&h->address));
+}
+
 static void set_target(struct relay_conn *c)
 {
     static const enum tls_verify verify[] = {
@@ -460,6 +471,7 @@ struct relay_conn *relay_conn_open(const struct relay_conn_setup *s, const struc
     c->hop = hop;
     c->arg = arg;
     c->fd = -1;
+    c->remote = name_of(hop);
     c->since_us = loop_now_us(s->loop);
     c->profile = (struct smtp_client_profile){
         .hostname = s->hostname, .lmtp = hop->lmtp, .tls = policy[hop->tls], .implicit_tls = hop->implicit_tls,
@@ -487,34 +499,22 @@ void relay_conn_quit(struct relay_conn *c)
     pump(c);
 }
 
-void relay_conn_rearg(struct relay_conn *c, void *arg)
-{
-    c->arg = arg;
-}
-
 const struct relay_hop *relay_conn_hop(const struct relay_conn *c)
 {
     return c->hop;
 }
 
-bool relay_conn_in_tls(const struct relay_conn *c)
+const char *relay_conn_remote(const struct relay_conn *c)
 {
-    return c->in_tls;
+    return c->remote;
 }
 
-const char *relay_conn_text(struct relay_conn *c)
+const char *relay_conn_tls(struct relay_conn *c)
 {
-    char at[ADDR_TEXT], ip[ADDR_TEXT];
-    const struct relay_hop *h = c->hop;
-    const char *tls = c->in_tls ? tls_client_verdict(c->stream.tls) : "in clear";
-
-    addr_text(&h->address, at);
-    addr_ip_text(&h->address, ip);
-    free(c->text);
-    if (!h->host || h->address.ss.ss_family == AF_UNIX)
-        c->text = mem_printf("%s, %s%s%s", at, c->in_tls ? tls_conn_version(c->stream.tls) : "", c->in_tls ? ", " : "", tls);
-    else
-        c->text = mem_printf("%s[%s]:%u, %s%s%s", h->host, ip, addr_port(&h->address),
-                             c->in_tls ? tls_conn_version(c->stream.tls) : "", c->in_tls ? ", " : "", tls);
-    return c->text;
+    if (!c->in_tls)
+        return "";
+    free(c->tls_text);
+    c->tls_text = mem_printf("%s %s, %s", tls_conn_version(c->stream.tls), tls_conn_cipher(c->stream.tls),
+                             tls_client_verdict(c->stream.tls));
+    return c->tls_text;
 }

@@ -8,11 +8,12 @@
 
 /* ---- the list of transfers */
 
-struct relay_transfer *relay_desk_add(struct relay_desk *d)
+struct relay_task *relay_desk_add(struct relay_desk *d)
 {
-    struct relay_transfer *t = mem_alloc(sizeof *t);
+    struct relay_task *t = mem_alloc(sizeof *t);
 
     t->desk = d;
+    t->health = RELAY_HEALTH_UNREACHABLE; /* until somebody speaks */
     t->next = d->transfers;
     t->link = &d->transfers;
     if (d->transfers)
@@ -29,7 +30,7 @@ static void free_tlsa(struct tls_tlsa *list, unsigned count)
     free(list);
 }
 
-static void release(struct relay_transfer *t)
+static void release(struct relay_task *t)
 {
     *t->link = t->next;
     if (t->next)
@@ -46,16 +47,18 @@ static void release(struct relay_transfer *t)
     free(t->places);
     free(t->last_text);
     free(t->last_remote);
+    free(t->last_tls);
     free(t);
 }
 
-void relay_transfer_end(struct relay_transfer *t)
+void relay_task_end(struct relay_task *t)
 {
-    const struct relay_transfer_events *events = t->events;
+    const struct relay_task_events *events = t->events;
+    enum relay_health health = t->health;
     void *arg = t->arg;
 
     release(t);
-    events->done(arg);
+    events->done(arg, health);
 }
 
 /* ---- candidates */
@@ -68,7 +71,7 @@ static void set_port(struct addr *a, uint16_t port)
         ((struct sockaddr_in6 *)&a->ss)->sin6_port = htons(port);
 }
 
-void relay_transfer_candidates(struct relay_transfer *t, const struct dns_mail *m)
+void relay_task_candidates(struct relay_task *t, const struct dns_mail *m)
 {
     const struct relay_route *r = t->job->route;
     unsigned count = 0;
@@ -86,7 +89,7 @@ void relay_transfer_candidates(struct relay_transfer *t, const struct dns_mail *
         }
 }
 
-void relay_transfer_fixed(struct relay_transfer *t)
+void relay_task_fixed(struct relay_task *t)
 {
     const struct relay_route *r = t->job->route;
 
@@ -120,13 +123,13 @@ void relay_candidate_tlsa(struct relay_candidate *k, struct dns_tlsa_set *s)
 
 /* ---- connections */
 
-static bool same_place(const struct relay_link *l, const struct relay_transfer *t, const struct relay_candidate *k, enum relay_tls tls)
+static bool same_place(const struct relay_link *l, const struct relay_task *t, const struct relay_candidate *k, enum relay_tls tls)
 {
     return l->route == t->job->route && l->hop.tls == tls && addr_equal(&l->hop.address, &k->address) &&
            (l->host ? k->host && strcmp(l->host, k->host) == 0 : !k->host);
 }
 
-bool relay_desk_take(struct relay_transfer *t, const struct relay_candidate *k, enum relay_tls tls)
+bool relay_desk_take(struct relay_task *t, const struct relay_candidate *k, enum relay_tls tls)
 {
     for (struct relay_link *l = t->desk->links; l; l = l->next) {
         if (!l->idle || !same_place(l, t, k, tls))
@@ -152,7 +155,7 @@ static void free_link(struct relay_link *l)
     free(l);
 }
 
-int relay_desk_open(struct relay_transfer *t, const struct relay_candidate *k, enum relay_tls tls, struct err *e)
+int relay_desk_open(struct relay_task *t, const struct relay_candidate *k, enum relay_tls tls, struct err *e)
 {
     const struct relay_route *r = t->job->route;
     struct relay_desk *d = t->desk;
@@ -180,7 +183,7 @@ int relay_desk_open(struct relay_transfer *t, const struct relay_candidate *k, e
     return 0;
 }
 
-void relay_desk_leave(struct relay_transfer *t)
+void relay_desk_leave(struct relay_task *t)
 {
     for (struct relay_link *l = t->desk->links; l; l = l->next)
         if (l->transfer == t)
@@ -196,7 +199,7 @@ static void on_ready(void *arg, struct relay_conn *c, bool reusable)
     struct relay_desk *d = l->desk;
 
     if (l->transfer) {
-        relay_transfer_ready(l->transfer, reusable);
+        relay_task_ready(l->transfer, reusable);
     } else if (!reusable || d->idle >= d->setup.idle_most) {
         relay_conn_quit(c);
     } else {
@@ -212,7 +215,7 @@ static void on_result(void *arg, struct relay_conn *c, const struct smtp_client_
 
     (void)c;
     if (l->transfer)
-        relay_transfer_result(l->transfer, a);
+        relay_task_result(l->transfer, a);
 }
 
 static void on_message_done(void *arg, struct relay_conn *c)
@@ -221,7 +224,7 @@ static void on_message_done(void *arg, struct relay_conn *c)
 
     (void)c;
     if (l->transfer)
-        relay_transfer_message_done(l->transfer);
+        relay_task_message_done(l->transfer);
 }
 
 static void on_failed(void *arg, struct relay_conn *c, const struct relay_failure *f)
@@ -230,18 +233,18 @@ static void on_failed(void *arg, struct relay_conn *c, const struct relay_failur
 
     (void)c;
     if (l->transfer)
-        relay_transfer_failed(l->transfer, f);
+        relay_task_failed(l->transfer, f);
 }
 
 static void on_closed(void *arg, struct relay_conn *c)
 {
     struct relay_link *l = arg;
-    struct relay_transfer *t = l->transfer;
+    struct relay_task *t = l->transfer;
 
     (void)c;
     free_link(l);
     if (t)
-        relay_transfer_closed(t);
+        relay_task_closed(t);
 }
 
 static const struct relay_conn_events events = {on_ready, on_result, on_message_done, on_failed, on_closed};
@@ -293,7 +296,7 @@ void relay_desk_turn(struct relay_desk *d)
             continue;
         }
         l->start = false;
-        relay_transfer_ready(l->transfer, true);
+        relay_task_ready(l->transfer, true);
         l = d->links;
     }
 }

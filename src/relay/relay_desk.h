@@ -2,7 +2,7 @@
 #ifndef RELAY_RELAY_DESK_H
 #define RELAY_RELAY_DESK_H
 
-#include "relay/relay_transfer.h"
+#include "relay/relay_task.h"
 
 /* A place that may take the message. */
 struct relay_candidate {
@@ -14,11 +14,11 @@ struct relay_candidate {
     unsigned tlsa_count;
 };
 
-struct relay_transfer {
-    struct relay_transfer *next, **link;
+struct relay_task {
+    struct relay_task *next, **link;
     struct relay_desk *desk;
     const struct relay_job *job;
-    const struct relay_transfer_events *events;
+    const struct relay_task_events *events;
     void *arg;
     bool *told; /* per recipient */
     uint32_t left;
@@ -35,10 +35,9 @@ struct relay_transfer {
     struct smtp_client_rcpt *rcpts;
     uint32_t *places;
 
-    char *last_text, *last_remote; /* why it has not worked so far */
-    char last_enhanced[12];
-    uint16_t last_code;
-    bool last_permanent, last_local;
+    struct relay_result last; /* why it has not worked so far; code 0: nothing is known */
+    char *last_text, *last_remote, *last_tls;
+    enum relay_health health;
 };
 
 /* A connection, what it is good for, and whose it is. */
@@ -50,7 +49,7 @@ struct relay_link {
     char *host;                  /* hop.host */
     struct tls_tlsa *tlsa;       /* hop.tlsa */
     const struct relay_route *route;
-    struct relay_transfer *transfer; /* NULL: idle, or about to end */
+    struct relay_task *transfer; /* NULL: idle, or about to end */
     bool idle, start;            /* start: a transfer took it and has not been told */
     int64_t idle_since_us;
 };
@@ -58,31 +57,31 @@ struct relay_link {
 struct relay_desk {
     struct relay_desk_setup setup;
     struct relay_conn_setup conn;
-    struct relay_transfer *transfers;
+    struct relay_task *transfers;
     struct relay_link *links;
     unsigned busy, idle;
 };
 
-struct relay_transfer *relay_desk_add(struct relay_desk *d);
-void relay_transfer_end(struct relay_transfer *t); /* done() is called, t is gone */
+struct relay_task *relay_desk_add(struct relay_desk *d);
+void relay_task_end(struct relay_task *t); /* done() is called, t is gone */
 
 /* From a DNS answer, or from the route itself. */
-void relay_transfer_candidates(struct relay_transfer *t, const struct dns_mail *m);
-void relay_transfer_fixed(struct relay_transfer *t);
+void relay_task_candidates(struct relay_task *t, const struct dns_mail *m);
+void relay_task_fixed(struct relay_task *t);
 void relay_candidate_tlsa(struct relay_candidate *k, struct dns_tlsa_set *s); /* takes s */
 
 /* An idle connection to that place under that demand: t->conn; ready() follows from relay_desk_turn(). false: none. */
-bool relay_desk_take(struct relay_transfer *t, const struct relay_candidate *k, enum relay_tls tls);
+bool relay_desk_take(struct relay_task *t, const struct relay_candidate *k, enum relay_tls tls);
 /* A new one: t->conn. -1 and e: it cannot even begin. */
-int relay_desk_open(struct relay_transfer *t, const struct relay_candidate *k, enum relay_tls tls, struct err *e);
+int relay_desk_open(struct relay_task *t, const struct relay_candidate *k, enum relay_tls tls, struct err *e);
 /* The transfer has no more use for its connection, which is kept for others or told to quit. */
-void relay_desk_leave(struct relay_transfer *t);
+void relay_desk_leave(struct relay_task *t);
 
-/* relay_transfer.c, called with the events of its connection. */
-void relay_transfer_ready(struct relay_transfer *t, bool reusable);
-void relay_transfer_result(struct relay_transfer *t, const struct smtp_client_action *a);
-void relay_transfer_message_done(struct relay_transfer *t);
-void relay_transfer_failed(struct relay_transfer *t, const struct relay_failure *f);
-void relay_transfer_closed(struct relay_transfer *t);
+/* relay_task.c, called with the events of its connection. */
+void relay_task_ready(struct relay_task *t, bool reusable);
+void relay_task_result(struct relay_task *t, const struct smtp_client_action *a);
+void relay_task_message_done(struct relay_task *t);
+void relay_task_failed(struct relay_task *t, const struct relay_failure *f);
+void relay_task_closed(struct relay_task *t);
 
 #endif

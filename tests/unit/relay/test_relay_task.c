@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/text.h"
-#include "relay/relay_transfer.h"
+#include "relay/relay_task.h"
 #include "unit/relay/server.h"
 #include "unit/suite.h"
 
@@ -18,34 +18,43 @@ static char ca_file[64];
 
 struct told {
     bool done;
+    enum relay_health health;
     unsigned count[RCPTS];
-    enum relay_fate fate[RCPTS];
+    enum relay_outcome outcome[RCPTS];
     uint16_t code[RCPTS];
-    char enhanced[RCPTS][12], text[RCPTS][700], remote[RCPTS][200];
+    char enhanced[RCPTS][12], text[RCPTS][700], remote[RCPTS][200], tls[RCPTS][200];
     bool local[RCPTS];
 };
 
-static void on_outcome(void *arg, uint32_t i, const struct relay_outcome *o)
+static void copy(char *to, size_t cap, struct peer_text t)
 {
-    struct told *t = arg;
-
-    t->count[i]++;
-    t->fate[i] = o->fate;
-    t->code[i] = o->code;
-    t->local[i] = o->local;
-    snprintf(t->enhanced[i], sizeof t->enhanced[i], "%s", o->enhanced);
-    snprintf(t->text[i], sizeof t->text[i], "%s", o->text);
-    snprintf(t->remote[i], sizeof t->remote[i], "%s", o->remote ? o->remote : "");
+    snprintf(to, cap, "%.*s", (int)t.n, t.p ? t.p : "");
 }
 
-static void on_done(void *arg)
+static void on_result(void *arg, struct relay_result *r)
+{
+    struct told *t = arg;
+    uint32_t i = r->index;
+
+    t->count[i]++;
+    t->outcome[i] = r->outcome;
+    t->code[i] = r->code;
+    t->local[i] = r->local;
+    snprintf(t->enhanced[i], sizeof t->enhanced[i], "%s", r->enhanced);
+    copy(t->text[i], sizeof t->text[i], r->text);
+    copy(t->remote[i], sizeof t->remote[i], r->remote);
+    copy(t->tls[i], sizeof t->tls[i], r->tls);
+}
+
+static void on_done(void *arg, enum relay_health health)
 {
     struct told *t = arg;
 
+    t->health = health;
     t->done = true;
 }
 
-static const struct relay_transfer_events events = {on_outcome, on_done};
+static const struct relay_task_events events = {on_result, on_done};
 
 static void at_turn_end(void *arg)
 {
@@ -109,7 +118,7 @@ static void transfer(const struct relay_route *r, uint32_t rcpts, struct told *t
     int64_t until = clock_now().mono_us + 20000000;
 
     memset(t, 0, sizeof *t);
-    relay_transfer_start(desk, &job, &events, t);
+    relay_task_start(desk, &job, &events, t);
     while (!t->done) {
         ck_assert_msg(clock_now().mono_us < until, "no end of the transfer");
         ck_assert_int_eq(loop_turn(loop, true, at_turn_end, NULL), 0);
@@ -146,11 +155,12 @@ START_TEST(in_clear)
     s = server_start(scripts, &pair);
     r = route(&s, RELAY_TLS_MAY);
     transfer(&r, 1, &t);
-    ck_assert_int_eq(t.fate[0], RELAY_RELAYED); /* it said nothing about DSN */
+    ck_assert_int_eq(t.outcome[0], RELAY_RELAYED); /* it said nothing about DSN */
     ck_assert_uint_eq(t.code[0], 250);
     ck_assert_str_eq(t.enhanced[0], "2.0.0");
     ck_assert_msg(strstr(t.text[0], "taken as 42"), "%s", t.text[0]);
-    ck_assert_msg(strstr(t.remote[0], "in clear"), "%s", t.remote[0]);
+    ck_assert_str_eq(t.tls[0], "");
+    ck_assert_int_eq(t.health, RELAY_HEALTH_GOOD);
     let_go();
     server_end_well(&s);
     end();
@@ -172,8 +182,9 @@ START_TEST(in_tls_verified)
     r = route(&s, RELAY_TLS_VERIFY);
     r.host = "mx.example.test";
     transfer(&r, 1, &t);
-    ck_assert_msg(t.fate[0] == RELAY_DELIVERED, "%d %u %s", t.fate[0], t.code[0], t.text[0]);
-    ck_assert_msg(strstr(t.remote[0], "mx.example.test[127.0.0.1]:") && strstr(t.remote[0], "verified by CA and name"), "%s", t.remote[0]);
+    ck_assert_msg(t.outcome[0] == RELAY_DELIVERED, "%d %u %s", t.outcome[0], t.code[0], t.text[0]);
+    ck_assert_msg(strstr(t.remote[0], "mx.example.test[127.0.0.1]:"), "%s", t.remote[0]);
+    ck_assert_msg(strstr(t.tls[0], "verified by CA and name"), "%s", t.tls[0]);
     let_go();
     server_end_well(&s);
     end();
@@ -192,7 +203,7 @@ START_TEST(another_name_is_not_verified)
     r = route(&s, RELAY_TLS_VERIFY);
     r.host = "mx2.example.test";
     transfer(&r, 1, &t);
-    ck_assert_int_eq(t.fate[0], RELAY_DEFERRED);
+    ck_assert_int_eq(t.outcome[0], RELAY_DEFERRED);
     ck_assert_msg(strstr(t.text[0], "the server's certificate is not accepted"), "%s", t.text[0]);
     let_go();
     server_end_well(&s);
@@ -211,7 +222,7 @@ START_TEST(required_and_not_offered)
     s = server_start(scripts, &pair);
     r = route(&s, RELAY_TLS_REQUIRED);
     transfer(&r, 1, &t);
-    ck_assert_int_eq(t.fate[0], RELAY_DEFERRED);
+    ck_assert_int_eq(t.outcome[0], RELAY_DEFERRED);
     ck_assert_uint_eq(t.code[0], 451);
     ck_assert_str_eq(t.enhanced[0], "4.7.6");
     ck_assert_msg(strstr(t.text[0], "STARTTLS is required and was not offered") && strstr(t.text[0], "HELP"), "%s", t.text[0]);
@@ -234,7 +245,7 @@ START_TEST(a_broken_handshake_and_once_more_in_clear)
     s = server_start(scripts, &pair);
     r = route(&s, RELAY_TLS_MAY);
     transfer(&r, 1, &t);
-    ck_assert_msg(t.fate[0] == RELAY_RELAYED, "%s", t.text[0]);
+    ck_assert_msg(t.outcome[0] == RELAY_RELAYED, "%s", t.text[0]);
     let_go();
     server_end_well(&s);
     end();
@@ -255,11 +266,11 @@ START_TEST(each_recipient_its_own)
     s = server_start(scripts, &pair);
     r = route(&s, RELAY_TLS_NONE);
     transfer(&r, 3, &t);
-    ck_assert_int_eq(t.fate[0], RELAY_FAILED);
+    ck_assert_int_eq(t.outcome[0], RELAY_FAILED);
     ck_assert_uint_eq(t.code[0], 550);
     ck_assert_str_eq(t.enhanced[0], "5.1.1");
-    ck_assert_int_eq(t.fate[1], RELAY_RELAYED);
-    ck_assert_int_eq(t.fate[2], RELAY_DEFERRED);
+    ck_assert_int_eq(t.outcome[1], RELAY_RELAYED);
+    ck_assert_int_eq(t.outcome[2], RELAY_DEFERRED);
     ck_assert_uint_eq(t.code[2], 450);
     let_go();
     server_end_well(&s);
@@ -278,9 +289,9 @@ START_TEST(one_connection_for_two_messages)
     s = server_start(scripts, &pair);
     r = route(&s, RELAY_TLS_NONE);
     transfer(&r, 1, &t);
-    ck_assert_int_eq(t.fate[0], RELAY_RELAYED);
+    ck_assert_int_eq(t.outcome[0], RELAY_RELAYED);
     transfer(&r, 1, &t);
-    ck_assert_msg(t.fate[0] == RELAY_RELAYED, "%s", t.text[0]);
+    ck_assert_msg(t.outcome[0] == RELAY_RELAYED, "%s", t.text[0]);
     let_go();
     server_end_well(&s);
     end();
@@ -301,7 +312,7 @@ START_TEST(a_kept_connection_that_is_over)
     r = route(&s, RELAY_TLS_NONE);
     transfer(&r, 1, &t);
     transfer(&r, 1, &t);
-    ck_assert_msg(t.fate[0] == RELAY_RELAYED, "%s", t.text[0]);
+    ck_assert_msg(t.outcome[0] == RELAY_RELAYED, "%s", t.text[0]);
     let_go();
     server_end_well(&s);
     end();
@@ -320,7 +331,7 @@ START_TEST(nobody_there)
     server_end_well(&s);
     r = route(&s, RELAY_TLS_MAY);
     transfer(&r, 2, &t);
-    ck_assert_int_eq(t.fate[0], RELAY_DEFERRED);
+    ck_assert_int_eq(t.outcome[0], RELAY_DEFERRED);
     ck_assert_str_eq(t.enhanced[1], "4.4.1");
     ck_assert(t.local[0]);
     ck_assert_msg(strcasestr(t.text[0], "connection refused"), "%s", t.text[0]);
@@ -339,7 +350,7 @@ START_TEST(broken_in_the_middle)
     s = server_start(scripts, &pair);
     r = route(&s, RELAY_TLS_NONE);
     transfer(&r, 1, &t);
-    ck_assert_int_eq(t.fate[0], RELAY_DEFERRED);
+    ck_assert_int_eq(t.outcome[0], RELAY_DEFERRED);
     server_end_well(&s);
     end();
 }
@@ -356,13 +367,13 @@ START_TEST(refused_at_the_greeting)
     s = server_start(later, &pair);
     r = route(&s, RELAY_TLS_NONE);
     transfer(&r, 1, &t);
-    ck_assert_int_eq(t.fate[0], RELAY_DEFERRED);
+    ck_assert_int_eq(t.outcome[0], RELAY_DEFERRED);
     ck_assert_uint_eq(t.code[0], 421);
     server_end_well(&s);
     s = server_start(never, &pair);
     r = route(&s, RELAY_TLS_NONE);
     transfer(&r, 1, &t);
-    ck_assert_int_eq(t.fate[0], RELAY_FAILED);
+    ck_assert_int_eq(t.outcome[0], RELAY_FAILED);
     ck_assert_uint_eq(t.code[0], 554);
     ck_assert_msg(strstr(t.text[0], "not you"), "%s", t.text[0]);
     server_end_well(&s);
@@ -387,7 +398,7 @@ START_TEST(with_a_login)
     r.user = "u";
     r.password = "p";
     transfer(&r, 1, &t);
-    ck_assert_msg(t.fate[0] == RELAY_DELIVERED, "%s", t.text[0]);
+    ck_assert_msg(t.outcome[0] == RELAY_DELIVERED, "%s", t.text[0]);
     let_go();
     {
         struct relay_desk_setup d = {.loop = loop, .tls = tls, .hostname = "relay.example.org", .connect_timeout = 5};
@@ -395,7 +406,7 @@ START_TEST(with_a_login)
         desk = relay_desk_new(&d);
     }
     transfer(&r, 1, &t);
-    ck_assert_int_eq(t.fate[0], RELAY_DEFERRED); /* no message bounces for our password */
+    ck_assert_int_eq(t.outcome[0], RELAY_DEFERRED); /* no message bounces for our password */
     ck_assert_msg(strstr(t.text[0], "no"), "%s", t.text[0]);
     let_go();
     server_end_well(&s);
@@ -403,6 +414,6 @@ START_TEST(with_a_login)
 }
 END_TEST
 
-SUITE_MAIN("relay_transfer", in_clear, in_tls_verified, another_name_is_not_verified, required_and_not_offered,
+SUITE_MAIN("relay_task", in_clear, in_tls_verified, another_name_is_not_verified, required_and_not_offered,
            a_broken_handshake_and_once_more_in_clear, each_recipient_its_own, one_connection_for_two_messages,
            a_kept_connection_that_is_over, nobody_there, broken_in_the_middle, refused_at_the_greeting, with_a_login)

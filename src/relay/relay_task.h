@@ -3,11 +3,12 @@
  *
  * RFC 5321 5.1 (which host next), 7505 (null MX), 7672 (DANE: a failing TLSA lookup defers, never downgrades),
  * 7435 (opportunistic TLS), 8689 (REQUIRETLS). */
-#ifndef RELAY_RELAY_TRANSFER_H
-#define RELAY_RELAY_TRANSFER_H
+#ifndef RELAY_RELAY_TASK_H
+#define RELAY_RELAY_TASK_H
 
 #include "dns/dns.h"
 #include "relay/relay_conn.h"
+#include "sink/relay_msg.h"
 
 /* A delivery of the configuration, as far as it says how to reach a next hop. */
 enum relay_kind { RELAY_TO_HOST, RELAY_TO_MX };
@@ -20,17 +21,6 @@ struct relay_route {
     const char *host;    /* RELAY_TO_HOST by name, and the name to verify of a numeric one; NULL */
     uint16_t port;
     const char *user, *password;
-};
-
-enum relay_fate { RELAY_DELIVERED, RELAY_RELAYED, RELAY_DEFERRED, RELAY_FAILED };
-struct relay_outcome {
-    enum relay_fate fate;
-    uint16_t code;        /* a reply's, or what it would be */
-    const char *enhanced; /* "4.7.6" */
-    const char *text;     /* escaped: the server's words, or ours */
-    const char *remote;   /* relay_conn_text() of who said it; NULL: nobody was reached */
-    bool local;           /* no server said it */
-    bool in_doubt;        /* it may have been taken all the same (RFC 1047) */
 };
 
 struct relay_job {
@@ -56,12 +46,13 @@ unsigned relay_desk_busy(const struct relay_desk *d); /* transfers under way */
 void relay_desk_turn(struct relay_desk *d); /* at the end of each turn of the loop */
 void relay_desk_tick(struct relay_desk *d); /* once a second */
 
-struct relay_transfer;
-struct relay_transfer_events {
-    void (*outcome)(void *arg, uint32_t rcpt, const struct relay_outcome *o);
-    void (*done)(void *arg); /* each recipient has its outcome; the job is no longer looked at */
+struct relay_task;
+struct relay_task_events {
+    /* r->index is that of the job's message; number is the caller's to fill in. */
+    void (*result)(void *arg, struct relay_result *r);
+    void (*done)(void *arg, enum relay_health health); /* each recipient has its result; the job is no longer looked at */
 };
 /* Events come from the loop, or from inside. job and what it points to stay the caller's until done(). */
-void relay_transfer_start(struct relay_desk *d, const struct relay_job *job, const struct relay_transfer_events *events, void *arg);
+void relay_task_start(struct relay_desk *d, const struct relay_job *job, const struct relay_task_events *events, void *arg);
 
 #endif

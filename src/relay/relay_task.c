@@ -1,4 +1,4 @@
-#include "relay/relay_transfer.h"
+#include "relay/relay_task.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,60 +11,92 @@
 #define TRIES 8        /* connections for one transfer; what is left waits for the next try of the queue */
 #define TEXT 600
 
-/* ---- outcomes */
+/* ---- results */
 
-static void say(struct relay_transfer *t, uint32_t i, const struct relay_outcome *o)
+static struct peer_text words(const char *text)
 {
+    return (struct peer_text){text ? text : "", text ? strlen(text) : 0};
+}
+
+/* The store keeps classes apart: what is deferred has a 4xx, whatever the server called it. */
+static void fit_class(struct relay_result *r)
+{
+    char class = r->outcome == RELAY_DEFERRED ? '4' : r->outcome == RELAY_FAILED ? '5' : '2';
+
+    if (r->code / 100 != class - '0')
+        r->code = class == '4' ? 451 : class == '5' ? 550 : 250;
+    if (r->enhanced[0] != class)
+        r->enhanced[0] = class;
+}
+
+static void say(struct relay_task *t, uint32_t i, const struct relay_result *r)
+{
+    struct relay_result own = *r;
+
     if (t->told[i])
         return;
     t->told[i] = true;
     t->left--;
-    t->events->outcome(t->arg, i, o);
+    own.index = i;
+    fit_class(&own);
+    t->events->result(t->arg, &own);
 }
 
-/* Everybody who has none yet gets this one, and the transfer ends. */
-static void end_all(struct relay_transfer *t, const struct relay_outcome *o)
+/* Everybody who has none yet gets this one, and the task ends. */
+static void end_all(struct relay_task *t, const struct relay_result *r)
 {
     for (uint32_t i = 0; i < t->job->message->rcpt_count; i++)
-        say(t, i, o);
-    relay_transfer_end(t);
+        say(t, i, r);
+    relay_task_end(t);
 }
 
-static void end_with_last(struct relay_transfer *t)
+static struct relay_result judgement(enum relay_outcome outcome, uint16_t code, const char *enhanced, const char *text)
 {
-    struct relay_outcome o = {.fate = t->last_permanent ? RELAY_FAILED : RELAY_DEFERRED, .code = t->last_code,
-                              .enhanced = t->last_enhanced, .text = t->last_text, .remote = t->last_remote,
-                              .local = t->last_local};
+    struct relay_result r = {.outcome = outcome, .code = code, .local = true, .text = words(text)};
 
-    if (!t->last_text)
-        o = (struct relay_outcome){.fate = RELAY_DEFERRED, .code = 451, .enhanced = "4.4.1", .local = true,
-                                   .text = "no host could be reached"};
-    end_all(t, &o);
+    snprintf(r.enhanced, sizeof r.enhanced, "%s", enhanced);
+    return r;
+}
+
+static void end_with_last(struct relay_task *t)
+{
+    struct relay_result none = judgement(RELAY_DEFERRED, 451, "4.4.1", "no host could be reached");
+
+    end_all(t, t->last.code ? &t->last : &none);
+}
+
+static bool is_about_tls(const struct relay_failure *f)
+{
+    return strncmp(f->reason, "tls-", 4) == 0;
 }
 
 /* The reason shown is that of the last host, except that a host that spoke counts more than one that was not there. */
-static void remember(struct relay_transfer *t, const char *remote, const struct relay_failure *f)
+static void remember(struct relay_task *t, const char *remote, const char *tls, const struct relay_failure *f)
 {
     bool spoke = f->reply.code && !f->reply.local;
-    bool was_tls = strncmp(f->reason, "tls-", 4) == 0;
 
-    if (t->last_text && !t->last_local && !spoke)
+    if (t->last.code && !t->last.local && !spoke)
         return;
     free(t->last_text);
     free(t->last_remote);
-    t->last_local = !spoke;
-    t->last_permanent = f->permanent && spoke;
-    t->last_code = f->reply.code ? f->reply.code : 451;
-    snprintf(t->last_enhanced, sizeof t->last_enhanced, "%s", f->reply.code ? f->reply.enhanced : was_tls ? "4.7.5" : "4.4.1");
+    free(t->last_tls);
     t->last_text = spoke ? mem_str(f->words) : mem_printf("%s at %s: %s", f->reason, f->stage, f->words);
-    t->last_remote = remote ? mem_str(remote) : NULL;
+    t->last_remote = mem_str(remote);
+    t->last_tls = mem_str(tls);
+    t->last = judgement(f->permanent && spoke ? RELAY_FAILED : RELAY_DEFERRED, f->reply.code ? f->reply.code : 451,
+                        f->reply.code ? f->reply.enhanced : is_about_tls(f) ? "4.7.5" : "4.4.1", t->last_text);
+    t->last.local = !spoke;
+    t->last.remote = words(t->last_remote);
+    t->last.tls = words(t->last_tls);
+    if (f->reply.code == 421)
+        t->health = RELAY_HEALTH_BUSY;
 }
 
-static void log_failure(const struct relay_transfer *t, const char *remote, const struct relay_failure *f)
+static void log_failure(const struct relay_task *t, const char *remote, const struct relay_failure *f)
 {
     struct log_line l;
 
-    log_begin(&l, LOG_LEVEL_WARN, f->tls_broke || strncmp(f->reason, "tls-", 4) == 0 ? "relay.tls-failed" : "relay.connection-failed");
+    log_begin(&l, LOG_LEVEL_WARN, is_about_tls(f) ? "relay.tls-failed" : "relay.connection-failed");
     log_str(&l, "delivery", t->job->route->title);
     log_str(&l, "domain", t->job->domain);
     log_str(&l, "remote", remote);
@@ -77,9 +109,9 @@ static void log_failure(const struct relay_transfer *t, const char *remote, cons
 
 /* ---- one connection after the other */
 
-static void next_host(struct relay_transfer *t);
+static void next_host(struct relay_task *t);
 
-static void connect_to(struct relay_transfer *t, enum relay_tls tls)
+static void connect_to(struct relay_task *t, enum relay_tls tls)
 {
     struct relay_candidate *k = &t->candidates[t->at];
     struct err e;
@@ -99,7 +131,7 @@ static void connect_to(struct relay_transfer *t, enum relay_tls tls)
         struct relay_failure f = {.reason = "connect-failed", .stage = "connect", .words = e.text};
         char where[ADDR_TEXT];
 
-        remember(t, addr_text(&k->address, where), &f);
+        remember(t, addr_text(&k->address, where), "", &f);
         log_failure(t, where, &f);
         t->at++;
         next_host(t);
@@ -117,14 +149,14 @@ static enum relay_tls tls_by_tlsa(const struct relay_candidate *k)
 
 static void got_tlsa(void *arg, struct dns_tlsa_set *s)
 {
-    struct relay_transfer *t = arg;
+    struct relay_task *t = arg;
     struct relay_candidate *k = &t->candidates[t->at];
 
     t->question = NULL;
     if (s->verdict == DNS_LATER) { /* RFC 7672 2.1.1: "MUST be treated as [...] the MX host [...] unreachable" */
         struct relay_failure f = {.reason = "tls-dane-lookup", .stage = "TLSA lookup", .words = s->words};
 
-        remember(t, k->host, &f);
+        remember(t, k->host, "", &f);
         log_failure(t, k->host, &f);
         dns_tlsa_set_free(&s);
         t->at++;
@@ -135,7 +167,7 @@ static void got_tlsa(void *arg, struct dns_tlsa_set *s)
     connect_to(t, tls_by_tlsa(k));
 }
 
-static void next_host(struct relay_transfer *t)
+static void next_host(struct relay_task *t)
 {
     struct relay_candidate *k;
 
@@ -156,7 +188,7 @@ static void next_host(struct relay_transfer *t)
     if (!t->question) {
         struct relay_failure f = {.reason = "tls-dane-lookup", .stage = "TLSA lookup", .words = "the resolver cannot be asked"};
 
-        remember(t, k->host, &f);
+        remember(t, k->host, "", &f);
         t->at++;
         next_host(t);
     }
@@ -176,30 +208,33 @@ static void got_mail(void *arg, struct dns_mail *m)
         [DNS_LOOP] = {554, "5.4.6", "the best mail host of the domain is this server, which does not take its mail"},
         [DNS_LATER] = {451, "4.4.3", "the mail hosts of the domain cannot be found out"},
     };
-    struct relay_transfer *t = arg;
+    struct relay_task *t = arg;
     enum dns_verdict v = m->verdict;
+    struct relay_result r;
     char text[TEXT];
 
     t->question = NULL;
     if (v == DNS_FOUND) {
-        relay_transfer_candidates(t, m);
+        relay_task_candidates(t, m);
         dns_mail_free(&m);
         next_host(t);
         return;
     }
     snprintf(text, sizeof text, "%s%s%s", refusals[v].text, m->words ? ": " : "", m->words ? m->words : "");
     dns_mail_free(&m);
-    end_all(t, &(struct relay_outcome){.fate = v == DNS_LATER ? RELAY_DEFERRED : RELAY_FAILED, .code = refusals[v].code,
-                                       .enhanced = refusals[v].enhanced, .text = text, .local = true});
+    r = judgement(v == DNS_LATER ? RELAY_DEFERRED : RELAY_FAILED, refusals[v].code, refusals[v].enhanced, text);
+    if (v != DNS_LATER)
+        t->health = RELAY_HEALTH_GOOD; /* nothing is wrong with the way there: there is none */
+    end_all(t, &r);
 }
 
-static void find_hosts(struct relay_transfer *t)
+static void find_hosts(struct relay_task *t)
 {
     const struct relay_route *r = t->job->route;
     struct dns *dns = t->desk->setup.dns;
 
     if (r->kind == RELAY_TO_HOST && r->address.len) {
-        relay_transfer_fixed(t);
+        relay_task_fixed(t);
         next_host(t);
         return;
     }
@@ -208,9 +243,9 @@ static void find_hosts(struct relay_transfer *t)
         end_with_last(t);
 }
 
-void relay_transfer_start(struct relay_desk *d, const struct relay_job *job, const struct relay_transfer_events *events, void *arg)
+void relay_task_start(struct relay_desk *d, const struct relay_job *job, const struct relay_task_events *events, void *arg)
 {
-    struct relay_transfer *t = relay_desk_add(d);
+    struct relay_task *t = relay_desk_add(d);
 
     t->job = job;
     t->events = events;
@@ -223,7 +258,7 @@ void relay_transfer_start(struct relay_desk *d, const struct relay_job *job, con
 /* ---- what the connection says */
 
 /* Only those without an outcome; their place in the whole list is kept. */
-static void choose_rcpts(struct relay_transfer *t)
+static void choose_rcpts(struct relay_task *t)
 {
     const struct smtp_client_message *m = t->job->message;
 
@@ -241,7 +276,7 @@ static void choose_rcpts(struct relay_transfer *t)
         }
 }
 
-void relay_transfer_ready(struct relay_transfer *t, bool reusable)
+void relay_task_ready(struct relay_task *t, bool reusable)
 {
     if (!reusable) {
         relay_conn_quit(t->conn);
@@ -251,37 +286,39 @@ void relay_transfer_ready(struct relay_transfer *t, bool reusable)
     relay_conn_send(t->conn, &t->message, t->job->fd, t->job->offset);
 }
 
-void relay_transfer_result(struct relay_transfer *t, const struct smtp_client_action *a)
+void relay_task_result(struct relay_task *t, const struct smtp_client_action *a)
 {
-    static const enum relay_fate fates[] = {
+    static const enum relay_outcome outcomes[] = {
         [SMTP_CLIENT_OK] = RELAY_DELIVERED, [SMTP_CLIENT_TEMPORARY] = RELAY_DEFERRED, [SMTP_CLIENT_PERMANENT] = RELAY_FAILED};
-    char text[TEXT];
+    struct relay_result r = {.code = a->reply.code, .local = a->reply.local, .text = a->reply.text};
 
     if (a->outcome == SMTP_CLIENT_UNTRIED) {
         t->again = true;
         return;
     }
-    text_escape(text, sizeof text, a->reply.text);
-    say(t, t->places[a->index],
-        &(struct relay_outcome){.fate = a->outcome == SMTP_CLIENT_OK && a->relayed ? RELAY_RELAYED : fates[a->outcome],
-                                .code = a->reply.code, .enhanced = a->reply.enhanced, .text = text,
-                                .remote = relay_conn_text(t->conn), .local = a->reply.local, .in_doubt = a->in_doubt});
+    r.outcome = a->outcome == SMTP_CLIENT_OK && a->relayed ? RELAY_RELAYED : outcomes[a->outcome];
+    snprintf(r.enhanced, sizeof r.enhanced, "%s", a->reply.enhanced);
+    r.remote = words(relay_conn_remote(t->conn));
+    r.tls = words(relay_conn_tls(t->conn));
+    if (!a->reply.local && a->reply.code)
+        t->health = a->reply.code == 421 ? RELAY_HEALTH_BUSY : RELAY_HEALTH_GOOD;
+    say(t, t->places[a->index], &r);
 }
 
 /* The message is off the connection's hands; what is not decided goes on elsewhere, when the connection has closed. */
-void relay_transfer_message_done(struct relay_transfer *t)
+void relay_task_message_done(struct relay_task *t)
 {
     if (t->left)
         return;
     relay_desk_leave(t);
-    relay_transfer_end(t);
+    relay_task_end(t);
 }
 
-void relay_transfer_failed(struct relay_transfer *t, const struct relay_failure *f)
+void relay_task_failed(struct relay_task *t, const struct relay_failure *f)
 {
-    const char *remote = relay_conn_text(t->conn);
+    const char *remote = relay_conn_remote(t->conn);
 
-    remember(t, remote, f);
+    remember(t, remote, relay_conn_tls(t->conn), f);
     log_failure(t, remote, f);
     /* RFC 7435: encryption that fails is no reason to keep the mail where nobody asked for encryption. REQUIRETLS did. */
     t->in_clear = f->tls_broke && t->tls == RELAY_TLS_MAY && !t->job->message->requiretls;
@@ -289,7 +326,7 @@ void relay_transfer_failed(struct relay_transfer *t, const struct relay_failure 
     t->refused = f->permanent && f->reply.code && !f->reply.local && strcmp(f->reason, "auth-refused") != 0;
 }
 
-void relay_transfer_closed(struct relay_transfer *t)
+void relay_task_closed(struct relay_task *t)
 {
     t->conn = NULL;
     if (t->in_clear) {
