@@ -499,11 +499,6 @@ void relay_conn_quit(struct relay_conn *c)
     pump(c);
 }
 
-const struct relay_hop *relay_conn_hop(const struct relay_conn *c)
-{
-    return c->hop;
-}
-
 const char *relay_conn_remote(const struct relay_conn *c)
 {
     return c->remote;

@@ -68,7 +68,6 @@ void relay_conn_drop(struct relay_conn **c);
 /* Once a second: time-outs of RFC 5321 4.5.3.2. */
 void relay_conn_tick(struct relay_conn *c, int64_t now_us);
 
-const struct relay_hop *relay_conn_hop(const struct relay_conn *c);
 /* "mx.example.net[192.0.2.25]:25", and "TLSv1.3 TLS_AES_256_GCM_SHA384, verified by DANE", "" in clear: for logs and reports.
  * Valid as long as the connection, tls until the next call. */
 const char *relay_conn_remote(const struct relay_conn *c);

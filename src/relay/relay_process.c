@@ -14,6 +14,7 @@
 
 /* A transfer, from the store's message until its DONE. Everything in it points into datagram. */
 struct work {
+    struct work *next, **link;
     struct process *process;
     struct relay_transfer head;
     struct smtp_client_message message;
@@ -36,6 +37,7 @@ struct process {
     struct relay_desk *desk;
     struct watch *store, *leader;
     struct letter *first, **last;
+    struct work *works;
     bool draining;
     char buf[CHAN_MAX + 4];
 };
@@ -88,6 +90,17 @@ static void on_result(void *arg, struct relay_result *r)
     tell(w->process, RELAY_RESULT, &b);
 }
 
+static void free_work(struct work *w)
+{
+    *w->link = w->next;
+    if (w->next)
+        w->next->link = w->link;
+    if (w->job.fd >= 0)
+        close(w->job.fd);
+    free(w->datagram);
+    free(w);
+}
+
 static void on_done(void *arg, enum relay_health health)
 {
     struct work *w = arg;
@@ -95,9 +108,7 @@ static void on_done(void *arg, enum relay_health health)
     struct process *p = w->process;
     struct buf b = {0};
 
-    close(w->job.fd);
-    free(w->datagram);
-    free(w);
+    free_work(w);
     relay_done_encode(&b, &d);
     tell(p, RELAY_DONE, &b);
 }
@@ -146,13 +157,15 @@ static int start(struct process *p, struct chan_msg *m)
     struct work *w = mem_alloc(sizeof *w);
 
     w->process = p;
+    w->next = p->works;
+    w->link = &p->works;
+    if (p->works)
+        p->works->link = &w->next;
+    p->works = w;
     w->job.fd = chan_msg_take(m, 0);
     w->datagram = mem_strn(m->data, m->len);
     if (w->job.fd < 0 || relay_transfer_decode(&w->head, w->datagram, m->len) < 0) {
-        if (w->job.fd >= 0)
-            close(w->job.fd);
-        free(w->datagram);
-        free(w);
+        free_work(w);
         return -1;
     }
     fill_message(w);
@@ -260,6 +273,8 @@ int relay_run(const struct relay_setup *s)
     watch_free(&p->store);
     watch_free(&p->leader);
     relay_desk_free(&p->desk);
+    while (p->works)
+        free_work(p->works);
     loop_free(&p->loop);
     while (p->first) {
         struct letter *l = p->first;
