@@ -232,7 +232,9 @@ static void on_failed(void *arg, struct relay_conn *c, const struct relay_failur
     struct relay_link *l = arg;
 
     (void)c;
-    if (l->transfer)
+    if (l->transfer && l->start)
+        l->transfer->again = true; /* it ended while nobody used it: nothing was learned */
+    else if (l->transfer)
         relay_task_failed(l->transfer, f);
 }
 

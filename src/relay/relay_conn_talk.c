@@ -1,0 +1,204 @@
+/* The engine's wishes: what to send, whom to tell, which bytes come next. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "relay/relay_conn_private.h"
+
+#define OUT_ENOUGH ((size_t)64 * 1024) /* so much waits to be written: no more content until it is gone */
+#define WORDS 1200
+
+static void tell_failure(struct relay_conn *c, const struct smtp_client_action *a)
+{
+    char said[WORDS], *words;
+    struct relay_failure f = {
+        .reason = smtp_client_failure_name(a->failure),
+        .stage = smtp_client_stage_name(a->stage),
+        .permanent = a->outcome == SMTP_CLIENT_PERMANENT,
+        .tls_broke = a->failure == SMTP_CLIENT_TLS_FAILED,
+        .reply = a->reply,
+    };
+
+    text_escape(said, sizeof said, a->said.n ? a->said : a->reply.text);
+    if (a->failure == SMTP_CLIENT_TLS_FAILED && c->tls_words)
+        words = mem_str(c->tls_words);
+    else if (c->sasl_words)
+        words = mem_str(c->sasl_words);
+    else if (a->failure == SMTP_CLIENT_TLS_NOT_OFFERED)
+        words = mem_printf("STARTTLS is required and was not offered; EHLO was answered: %s", said);
+    else
+        words = mem_str(said);
+    f.words = words;
+    c->setup.events->failed(c->arg, c, &f);
+    free(words);
+}
+
+static void give_content(struct relay_conn *c)
+{
+    char room[16 * 1024];
+    size_t want = c->want;
+    ssize_t n;
+
+    c->want = 0;
+    do
+        n = pread(c->fd, room, want < sizeof room ? want : sizeof room, (off_t)(c->offset + c->want_at));
+    while (n < 0 && errno == EINTR);
+    if (n > 0)
+        smtp_client_content(c->engine, room, (size_t)n);
+    else
+        smtp_client_content_failed(c->engine, n < 0 ? "the queued message cannot be read" : "the queued message is too short");
+}
+
+static void begin_sasl(struct relay_conn *c, struct peer_text offered)
+{
+    struct relay_sasl_step first;
+    const char *mechanism;
+    struct err e;
+
+    if (relay_sasl_new(&c->sasl, offered.p, offered.n, c->hop->user, c->hop->password, &mechanism, &first, &e) == 0) {
+        smtp_client_sasl_start(c->engine, mechanism, first.response, first.len, first.finished);
+        return;
+    }
+    c->sasl_words = mem_str(e.text);
+    smtp_client_sasl_none(c->engine);
+}
+
+static void go_on_with_sasl(struct relay_conn *c, struct span challenge)
+{
+    struct relay_sasl_step next;
+    struct err e;
+
+    if (relay_sasl_step(c->sasl, challenge.p, challenge.n, &next, &e) == 0) {
+        smtp_client_sasl_respond(c->engine, next.response, next.len, next.finished);
+        return;
+    }
+    c->sasl_words = mem_str(e.text);
+    smtp_client_sasl_cancel(c->engine);
+}
+
+static void start_tls(struct relay_conn *c)
+{
+    if (c->stream.in.len || stream_has_unread(&c->stream)) {
+        buf_clear(&c->stream.in); /* CVE-2011-0411, seen from the other side: never believed as if it came inside TLS */
+        smtp_client_tls_injected(c->engine);
+        return;
+    }
+    (void)relay_conn_begin_tls(c);
+}
+
+/* false: nothing more can be done now. */
+static bool act(struct relay_conn *c, const struct smtp_client_action *a)
+{
+    switch (a->kind) {
+    case SMTP_CLIENT_SEND:
+        buf_append(&c->stream.out, a->bytes.p, a->bytes.n);
+        return true;
+    case SMTP_CLIENT_START_TLS:
+        start_tls(c);
+        return c->state == RELAY_TALKING;
+    case SMTP_CLIENT_RCPT_RESULT:
+        c->setup.events->result(c->arg, c, a);
+        return true;
+    case SMTP_CLIENT_MESSAGE_DONE:
+        c->want = 0;
+        c->setup.events->message_done(c->arg, c);
+        return true;
+    case SMTP_CLIENT_ASK_SASL:
+        begin_sasl(c, a->text);
+        return true;
+    case SMTP_CLIENT_SASL_CHALLENGE:
+        go_on_with_sasl(c, a->bytes);
+        return true;
+    case SMTP_CLIENT_FAILED:
+        tell_failure(c, a);
+        return true;
+    case SMTP_CLIENT_EVENT:
+        log_event(LOG_LEVEL_DEBUG, "relay.event", "%s: %s", c->remote, smtp_client_event_name(a->event));
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Bytes that came before an answer is given may be the server's farewell: the engine sees them first. true: it took some. */
+bool relay_conn_feed(struct relay_conn *c)
+{
+    size_t n;
+
+    if (!c->stream.in.len)
+        return false;
+    n = smtp_client_feed(c->engine, buf_data(&c->stream.in), c->stream.in.len);
+    buf_consume(&c->stream.in, n);
+    return n > 0;
+}
+
+static enum stream_result flush(struct relay_conn *c)
+{
+    bool had = c->stream.out.len > 0;
+    enum stream_result r = stream_write(&c->stream);
+
+    if (had && r == STREAM_OK)
+        c->since_us = loop_now_us(c->setup.loop);
+    if (r == STREAM_FAILED)
+        smtp_client_lost(c->engine, "connection lost");
+    return r;
+}
+
+/* At READY and NEED_CONTENT: what the owner or the file has to say. true: something was said, go on. */
+static bool answer(struct relay_conn *c, const struct smtp_client_action *a)
+{
+    if (c->want) {
+        if (c->stream.out.len >= OUT_ENOUGH && flush(c) == STREAM_AGAIN)
+            return false;
+        give_content(c);
+        return true;
+    }
+    if (c->stream.out.len && flush(c) == STREAM_FAILED)
+        return true;
+    if (a->kind != SMTP_CLIENT_READY || c->ready_said)
+        return false;
+    c->ready_said = true;
+    c->setup.events->ready(c->arg, c, a->reusable);
+    return !c->ready_said || c->quitting;
+}
+
+/* Turns the crank until it rests. false: the connection is gone. */
+static bool crank(struct relay_conn *c)
+{
+    struct smtp_client_action a;
+
+    for (;;) {
+        smtp_client_next(c->engine, &a);
+        if (a.kind == SMTP_CLIENT_CLOSE) {
+            (void)stream_write(&c->stream); /* a QUIT, if it goes */
+            relay_conn_close(c);
+            return false;
+        }
+        if (a.kind == SMTP_CLIENT_NEED_CONTENT) {
+            c->want = a.want;
+            c->want_at = a.offset;
+        } else if (act(c, &a)) {
+            continue;
+        }
+        if (c->state != RELAY_TALKING || (a.kind == SMTP_CLIENT_WAIT && !c->want))
+            return true;
+        if (!relay_conn_feed(c) && !answer(c, &a))
+            return true;
+    }
+}
+
+void relay_conn_pump(struct relay_conn *c)
+{
+    if (c->pumping)
+        return;
+    c->pumping = true;
+    if (!crank(c))
+        return;
+    c->pumping = false;
+    if (c->state == RELAY_HANDSHAKE)
+        relay_conn_handshake(c);
+    else
+        stream_want(&c->stream, true);
+}
