@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 
 #include "base/text.h"
 
@@ -30,6 +31,7 @@ struct slot {
 struct share {
     size_t size;
     unsigned keys; /* power of two */
+    uint64_t secret[5]; /* of hash_key() */
     _Atomic int64_t kept[SHARE_COUNTERS];
     struct slot slot[SHARE_SLOTS];
     struct entry entry[]; /* SHARE_SLOTS * keys */
@@ -64,6 +66,10 @@ int share_new(struct share **out, unsigned keys, struct err *e)
     s = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (s == MAP_FAILED)
         return err_set(e, "mmap of %zu bytes of shared memory: %s", size, strerror(errno));
+    if (getrandom(s->secret, sizeof s->secret, 0) != (ssize_t)sizeof s->secret) {
+        munmap(s, size);
+        return err_set(e, "getrandom: %s", strerror(errno));
+    }
     s->size = size;
     s->keys = k;
     *out = s;
@@ -133,20 +139,26 @@ int64_t share_total(const struct share *s, enum share_counter c)
     return sum;
 }
 
-static uint32_t hash_key(const struct addr_key *k)
+/* Multiply and shift with secret numbers (Dietzfelbinger 1996): whoever owns a large network cannot choose addresses that
+ * meet in one place of the table and make every accept slow. */
+static uint32_t hash_key(const struct share *s, const struct addr_key *k)
 {
-    uint32_t h = 2166136261u ^ k->bits;
+    uint64_t h = s->secret[4] * (k->bits + UINT64_C(1));
 
-    for (unsigned i = 0; i < 16; i++)
-        h = (h ^ k->b[i]) * 16777619u;
-    return h ^ h >> 15;
+    for (unsigned i = 0; i < 4; i++) {
+        uint32_t word;
+
+        memcpy(&word, k->b + (size_t)4 * i, sizeof word);
+        h += s->secret[i] * word;
+    }
+    return (uint32_t)(h >> 32);
 }
 
 /* The entry of this key, or with `make` a fresh one; NULL when there is none and no room. */
 static struct entry *find(const struct share *s, int slot, const struct addr_key *k, int make)
 {
     struct entry *t = table_of(s, slot);
-    uint32_t mask = s->keys - 1, i = hash_key(k) & mask;
+    uint32_t mask = s->keys - 1, i = hash_key(s, k) & mask;
 
     for (unsigned tries = 0; tries < s->keys; tries++, i = (i + 1) & mask) {
         struct entry *en = &t[i];
