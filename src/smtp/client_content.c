@@ -133,27 +133,33 @@ static void on_bdat(struct smtp_client *c)
         end_refused(c);
 }
 
-/* While content flows by DATA there is nothing to reply to. What comes is a refusal before its time
- * ("data.early-550", a server that shuts down): it is heard, and since a message once begun cannot
- * be taken back, the connection ends. */
+/* While content flows by DATA there is nothing to reply to. What comes is a refusal before its
+ * time, or a server that shuts down: it is heard, and since a message once begun cannot be taken
+ * back, the connection ends. Before any content was sent, and between BDATs, a reply is one too
+ * many: its place among the replies before is unknown, so it is nobody's. */
 static void on_early(struct smtp_client *c)
 {
-    struct client_reply r = {0};
+    struct client_reply was = {0}, r = {0};
 
-    if (c->in.code < 400) {
-        client_fail_out_of_step(c);
-    } else if (c->in.code == 421) {
+    if (c->in.code == 421) {
         client_fail_closing(c);
-    } else {
-        client_reply_take(&c->in, &c->refusal);
-        client_reply_local(&r, 451, "4.5.0", "refused before the end of the content");
-        client_reply_quote(&r, &c->refusal);
-        /* LMTP: one reply would be one recipient's, nobody can tell whose */
-        if (!c->profile->lmtp || c->accepted == 1)
-            client_group_refuse_accepted(c, SMTP_CLIENT_AT_CONTENT);
-        client_fail(c, SMTP_CLIENT_OUT_OF_STEP, SMTP_CLIENT_TEMPORARY, &r, (struct span){0},
-                    CLIENT_JUST_CLOSE);
+        return;
     }
+    if (c->in.code < 400 || !c->by_data || c->offset == 0) {
+        client_fail_out_of_step(c);
+        return;
+    }
+    client_reply_take(&c->in, &was);
+    client_reply_local(&r, 451, "4.5.0", "refused before the end of the content");
+    client_reply_quote(&r, &was);
+    /* LMTP: one reply would be one recipient's, nobody can tell whose */
+    if (!c->profile->lmtp || c->accepted == 1) {
+        client_reply_copy(&c->refusal, &was);
+        client_group_refuse_accepted(c, SMTP_CLIENT_AT_CONTENT);
+    }
+    client_fail(c, SMTP_CLIENT_OUT_OF_STEP, SMTP_CLIENT_TEMPORARY, &r, (struct span){0},
+                CLIENT_JUST_CLOSE);
+    client_reply_free(&was);
 }
 
 void client_content_reply(struct smtp_client *c)

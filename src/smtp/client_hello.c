@@ -43,8 +43,9 @@ static void fail_refused(struct smtp_client *c, enum smtp_client_failure why)
 
     client_reply_take(&c->in, &r);
     o = client_reply_outcome(&r, smtp_client_stage(c));
-    /* An EHLO that was answered in clear and is refused inside TLS says nothing about the mail. */
-    if (c->upgraded)
+    /* An EHLO that was answered in clear and is refused inside TLS says nothing about the mail; nor
+     * does a server that does not know the command: it is not the one that was meant. */
+    if (c->upgraded || (c->state != CLIENT_GREETING && (r.code == 500 || r.code == 502)))
         o = SMTP_CLIENT_TEMPORARY;
     client_fail(c, why, o, &r, (struct span){0}, CLIENT_SAY_QUIT);
 }

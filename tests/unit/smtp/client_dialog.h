@@ -351,11 +351,15 @@ static void talk_profile(struct talk *t, const char *words)
     free(copy);
 }
 
-/* The words of a message and its recipients stay in the file's text: the line is cut up for good,
- * so it is done once. */
-static char *talk_keep(const char *s)
+static char *talk_keep(const char *word)
 {
-    return mem_str(s);
+    struct buf b = {0};
+    char *s;
+
+    talk_unescape(&b, word);
+    s = mem_strn(b.len ? buf_data(&b) : "", b.len);
+    buf_clear(&b);
+    return s;
 }
 
 static void talk_message_clear(struct talk *t)
