@@ -27,7 +27,7 @@ struct dsn_rcpt {
     enum dsn_action action;
     bool expired;           /* FAILED: given up for its age; .reply is that of the last try */
     uint16_t code;          /* 0: there was no reply at all */
-    const char *enhanced;   /* "5.1.1"; of another class than the action (expired): Status is 5.4.7 resp. 4.4.7 */
+    const char *enhanced;   /* "5.1.1"; of another class than the action, or NULL: Status is 5.4.7 for expired, else X.0.0 */
     bool local;             /* our own judgement: no Diagnostic-Code of type smtp */
     struct peer_text text;
     struct peer_text remote; /* "name[ip]" or name, .n 0: no server */
@@ -61,7 +61,7 @@ void dsn_begin(struct buf *out, const struct dsn_facts *f);
 struct dsn_original { /* zeroed at the beginning; .full is the caller's */
     bool full;
     bool done; /* no more is wanted */
-    bool line_end, cut;
+    bool line_end;
     size_t n;
 };
 void dsn_original(struct dsn_original *d, struct buf *out, const char *p, size_t n);

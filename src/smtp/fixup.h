@@ -27,7 +27,7 @@ struct fixup {
     bool first;                    /* no line has ended yet */
     bool dropping;                 /* inside a field that goes */
     bool decided;                  /* inside a line whose fate is known */
-    size_t held;
+    size_t held, name;             /* bytes in hold, and how many of them can be a field's name */
     char hold[FIXUP_HOLD];
 };
 
