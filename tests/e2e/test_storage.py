@@ -67,6 +67,29 @@ class Disk(DaemonTest):
     def test_full_tmpfs(self):
         self.fill("tmpfs")
 
+    def test_quota(self):
+        """The mail account's quota is used up: 452 4.2.2, nothing half-written, and mail again once there is room."""
+        d = self.prepared(listeners=ONE)
+        mounted = run("mount", "-t", "tmpfs", "-o", "size=30m,usrquota,usrquota_block_hardlimit=1m", "none", d.mail, check=False)
+        if mounted.returncode:
+            self.skipTest("this kernel has no quotas on tmpfs (CONFIG_TMPFS_QUOTA)")
+        self.addCleanup(lambda: run("umount", "-l", d.mail, check=False))
+        os.chmod(d.mail, 0o777)
+        d.start()
+        body = b"Subject: fill\n\n" + b"x" * 70 * 1000 + b"\n"
+        with d.client() as c:
+            c.hello()
+            accepted = 0
+            while (reply := c.deliver(body)).code == 250 and accepted < 100:
+                accepted += 1
+            self.assertEqual(reply.code, 452, reply)
+            self.assertIn("4.2.2", reply)
+            self.assertEqual(d.bodies(), [body] * accepted)
+            for p in d.messages()[:5]:
+                p.unlink()
+            wait_until(lambda: c.deliver(b"Subject: small\n\n").code == 250)
+        d.wait_event("delivery.failed", "EDQUOT")
+
     def test_read_only_at_the_start(self):
         d = self.on_small_disk("ext4", "loop", start=False)
         run("mount", "-o", "remount,ro", d.mail)
