@@ -3,7 +3,7 @@
  * recipients' replies are known. */
 #include "smtp/client_private.h"
 
-#include <string.h>
+#include <inttypes.h>
 
 static uint32_t data_index(const struct smtp_client *c)
 {
@@ -39,7 +39,7 @@ static void send_mail(struct smtp_client *c)
 
     client_send(c, "MAIL FROM:<%s>", m->sender);
     if (o->size)
-        client_send(c, " SIZE=%llu", (unsigned long long)(m->size + m->lines));
+        client_send(c, " SIZE=%" PRIu64, m->size + m->lines);
     if (o->eight_bit && m->content_8bit)
         client_send(c, " BODY=8BITMIME");
     if (uses_utf8(c))

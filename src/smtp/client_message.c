@@ -3,6 +3,7 @@
 #include "smtp/client_private.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,9 +53,9 @@ static bool is_impossible(const struct smtp_client *c, const struct smtp_client_
         client_reply_local(r, 554, "5.6.3",
                            "the content has 8-bit bytes, and the server does not offer 8BITMIME");
     else if (o->size_max && m->size + m->lines > o->size_max) /* RFC 1870 6.1 */
-        client_reply_local(
-            r, 552, "5.3.4", "the message has %llu bytes, the server takes at most %llu",
-            (unsigned long long)(m->size + m->lines), (unsigned long long)o->size_max);
+        client_reply_local(r, 552, "5.3.4",
+                           "the message has %" PRIu64 " bytes, the server takes at most %" PRIu64,
+                           m->size + m->lines, o->size_max);
     else
         return false;
     return true;
