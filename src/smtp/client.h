@@ -266,7 +266,7 @@ void smtp_client_timed_out(struct smtp_client *c);
 
 /* Seconds that may pass now (RFC 5321 4.5.3.2) since the last SEND was written, or smtp_client_progress() changed:
  * it does with every whole reply, so that a server that gives a byte a minute is still too slow. 0: no limit of the
- * protocol's (READY, answers owed by the caller). */
+ * protocol's (READY, CLOSE). The TLS handshake, which RFC 5321 does not know, has 120. */
 uint32_t smtp_client_timeout(const struct smtp_client *c);
 uint32_t smtp_client_progress(const struct smtp_client *c);
 

@@ -29,7 +29,7 @@ static struct verdict judge(const struct smtp_client *c, enum smtp_client_failur
                !c->offers.pipelining;
     /* A connection that was kept may have ended long ago: that is no failure of this message. */
     v.untried = c->transactions > 1 && why != SMTP_CLIENT_CONTENT;
-    v.in_doubt = c->state == CLIENT_END && !c->refusal.code && why != SMTP_CLIENT_SERVER_CLOSING;
+    v.in_doubt = c->state == CLIENT_END && why != SMTP_CLIENT_SERVER_CLOSING;
     return v;
 }
 

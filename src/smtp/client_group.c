@@ -117,10 +117,8 @@ void client_group_refuse_accepted(struct smtp_client *c, enum smtp_client_stage 
     for (uint32_t i = 0; i < c->chosen_count; i++) {
         struct client_rcpt *rcpt = &c->rcpts[c->chosen[i]];
 
-        if (rcpt->state != CLIENT_RCPT_ACCEPTED)
-            continue;
-        refuse(rcpt, &c->refusal, stage);
-        rcpt->too_many = false;
+        if (rcpt->state == CLIENT_RCPT_ACCEPTED)
+            refuse(rcpt, &c->refusal, stage);
     }
 }
 

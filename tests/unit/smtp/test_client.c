@@ -149,6 +149,53 @@ START_TEST(secrets)
 }
 END_TEST
 
+/* feed() stops where it is the caller's turn: what follows may answer what it does now. */
+START_TEST(stops_at_turns)
+{
+    static const char said[] = "250 EHLO\r\n250 MAIL\r\n250 RCPT\r\n354 DATA\r\n250 END\r\n";
+    const struct smtp_client_message m = {.sender = "", .rcpts = rcpts, .rcpt_count = 1, .size = 2};
+    struct smtp_client *c = smtp_client_new(&profile);
+    size_t at;
+
+    say(c, "220 x\r\n");
+    at = smtp_client_feed(c, said, sizeof said - 1);
+    ck_assert_uint_eq(at, strlen("250 EHLO\r\n"));
+    ck_assert_int_eq(rest(c, NULL).kind, SMTP_CLIENT_READY);
+    smtp_client_message(c, &m);
+    for (int i = 0; i < 3; i++) {
+        rest(c, NULL);
+        at += smtp_client_feed(c, said + at, sizeof said - 1 - at);
+    }
+    ck_assert_uint_eq(at, strlen("250 EHLO\r\n250 MAIL\r\n250 RCPT\r\n354 DATA\r\n"));
+    ck_assert_int_eq(rest(c, NULL).kind, SMTP_CLIENT_NEED_CONTENT);
+    smtp_client_content(c, "x\n", 2);
+    rest(c, NULL);
+    at += smtp_client_feed(c, said + at, sizeof said - 1 - at);
+    ck_assert_uint_eq(at, sizeof said - 1);
+    ck_assert_int_eq(rest(c, NULL).kind, SMTP_CLIENT_READY);
+    smtp_client_free(&c);
+}
+END_TEST
+
+/* Of a long reply so much is kept as is promised. */
+START_TEST(long_text)
+{
+    struct smtp_client *c = smtp_client_new(&profile);
+    struct smtp_client_action a;
+    char said[3000];
+
+    rest(c, NULL);
+    memset(said, 'y', sizeof said);
+    memcpy(said, "554 ", 4);
+    memcpy(said + sizeof said - 2, "\r\n", 2);
+    ck_assert_uint_eq(smtp_client_feed(c, said, sizeof said), sizeof said);
+    smtp_client_next(c, &a);
+    ck_assert_int_eq(a.kind, SMTP_CLIENT_FAILED);
+    ck_assert_uint_eq(a.reply.text.n, 1000);
+    smtp_client_free(&c);
+}
+END_TEST
+
 /* Every failure, stage and event has its word, and no two the same. */
 START_TEST(names)
 {
@@ -423,4 +470,5 @@ START_TEST(both_engines)
 }
 END_TEST
 
-SUITE_MAIN("client", facts, timeouts, secrets, names, freed_anywhere, memory, both_engines)
+SUITE_MAIN("client", facts, timeouts, secrets, stops_at_turns, long_text, names, freed_anywhere,
+           memory, both_engines)
