@@ -1,9 +1,11 @@
 #include "proc/child.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -33,6 +35,18 @@ static void say_descriptors(unsigned have, unsigned wanted)
     log_end(&l);
 }
 
+/* A worker holds descriptors of message files, and writes them as long as it likes: taken over, it could fill the disk
+ * with one. Stored lines end in LF alone, so the fields that we add always fit. */
+static void limit_files(uint64_t max_message_size)
+{
+    struct rlimit most = {max_message_size + (1 << 20), max_message_size + (1 << 20)};
+
+    if (!max_message_size)
+        return;
+    signal(SIGXFSZ, SIG_IGN); /* EFBIG is an error like another */
+    (void)setrlimit(RLIMIT_FSIZE, &most);
+}
+
 int child_worker(const struct server_setup *s, const struct child_rights *r, int log_fd)
 {
     struct sandbox box = {
@@ -57,6 +71,7 @@ int child_worker(const struct server_setup *s, const struct child_rights *r, int
     snprintf(name, sizeof name, "worker %u", s->number);
     log_identity(name, s->generation);
     say_descriptors(sandbox_descriptors(wanted), wanted);
+    limit_files(s->conf->limits.max_message_size);
     if (sandbox_enter(&box, &e) < 0)
         return refuse(&e);
     return server_run(s);

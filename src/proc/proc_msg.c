@@ -1,5 +1,6 @@
 #include "proc/proc_msg.h"
 
+#include <stddef.h>
 #include <string.h>
 
 bool proc_msg_is(const struct chan_msg *m, size_t size)
@@ -15,9 +16,15 @@ bool proc_msg_get(const struct chan_msg *m, void *out, size_t size)
     return true;
 }
 
+/* A bool in memory is 0 or 1, whatever a process that was taken over has sent. */
+static bool has_bool(const struct chan_msg *m, size_t at)
+{
+    return m->len > at && ((const uint8_t *)m->data)[at] <= 1;
+}
+
 bool proc_msg_bind(const struct chan_msg *m, struct proc_bind *out)
 {
-    if (!proc_msg_get(m, out, sizeof *out))
+    if (!has_bool(m, offsetof(struct proc_bind, control)) || !proc_msg_get(m, out, sizeof *out))
         return false;
     proc_text_end(out->listener);
     proc_text_end(out->dir);
@@ -45,7 +52,7 @@ bool proc_msg_snapshot(const struct chan_msg *m, struct snapshot_item *out, int 
 
 bool proc_msg_watch(const struct chan_msg *m, struct watched_file *out)
 {
-    if (!proc_msg_get(m, out, sizeof *out))
+    if (!has_bool(m, offsetof(struct watched_file, exists)) || !proc_msg_get(m, out, sizeof *out))
         return false;
     proc_text_end(out->path);
     return out->path[0] != '\0';
