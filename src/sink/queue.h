@@ -39,6 +39,8 @@ struct queue_hooks {
     int (*deliver)(void *arg, const unsigned *mailboxes, unsigned count, const char *text, size_t n);
     /* Does this route send by domain (mx)? Then a transfer's recipients share theirs. */
     bool (*by_domain)(void *arg, const char *route);
+    /* Is "delivered" there the mailbox itself (LMTP)? Then the success report is ours, else the next server's. */
+    bool (*is_final)(void *arg, const char *route);
     void *arg;
 };
 
