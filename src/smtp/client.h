@@ -258,7 +258,8 @@ void smtp_client_quit(struct smtp_client *c);
 void smtp_client_content(struct smtp_client *c, const char *bytes, size_t n);
 void smtp_client_content_failed(struct smtp_client *c, const char *text);
 
-/* At any time. lost: end of file, reset, or a TLS end without close_notify: what came of a reply does not count.
+/* At any time. lost: end of file, reset, or a TLS end without close_notify: what came of a reply does not count. Feed
+ * what can still be read before it is said, after a failed write, too: servers refuse, hang up, and the refusal counts.
  * timed_out: smtp_client_timeout() seconds passed. Both lead to CLOSE; after QUIT or at READY nothing fails by
  * them but the connection. why is NUL-terminated, constant, for the text ("connection reset"), NULL: none. */
 void smtp_client_lost(struct smtp_client *c, const char *why);
