@@ -13,7 +13,7 @@
 #include "sink/relay_msg.h"
 
 #define QUEUE_RELAYS 4u
-#define QUEUE_RETRY_US INT64_C(10000000) /* when the disk did not do what it should */
+#define QUEUE_RETRY_US INT64_C(3000000) /* when the disk did not do what it should */
 
 struct queue_relay {
     int fd; /* -1: none */
