@@ -198,10 +198,17 @@ size_t smtp_client_feed(struct smtp_client *c, const void *bytes, size_t len)
 
 /* ---- answers */
 
+bool client_is_over(const struct smtp_client *c)
+{
+    return c->state == CLIENT_QUIT || c->state == CLIENT_CLOSED;
+}
+
 void smtp_client_tls_done(struct smtp_client *c, const struct smtp_client_tls_facts *facts)
 {
     struct client_reply r = {0};
 
+    if (client_is_over(c))
+        return;
     assert(c->state == CLIENT_HANDSHAKE);
     client_emit_drop_given(c);
     if (facts->ok) {
@@ -219,6 +226,8 @@ void smtp_client_tls_injected(struct smtp_client *c)
 {
     struct client_reply r = {0};
 
+    if (client_is_over(c))
+        return;
     assert(c->state == CLIENT_HANDSHAKE);
     client_emit_drop_given(c);
     /* A man in the middle wrote a reply behind the 220, to be read inside TLS as the server's own
@@ -231,12 +240,19 @@ void smtp_client_tls_injected(struct smtp_client *c)
 void smtp_client_message(struct smtp_client *c, const struct smtp_client_message *m)
 {
     client_emit_drop_given(c);
-    assert(c->state == CLIENT_READY && !c->out.len && m->rcpt_count);
+    assert(m->rcpt_count && !c->msg);
+    if (client_is_over(c)) {
+        client_message_too_late(c, m);
+        return;
+    }
+    assert(c->state == CLIENT_READY && !c->out.len);
     client_message_begin(c, m);
 }
 
 void smtp_client_quit(struct smtp_client *c)
 {
+    if (client_is_over(c))
+        return;
     assert(c->state == CLIENT_READY);
     client_emit_drop_given(c);
     client_quit(c);
@@ -244,6 +260,8 @@ void smtp_client_quit(struct smtp_client *c)
 
 void smtp_client_content(struct smtp_client *c, const char *bytes, size_t n)
 {
+    if (client_is_over(c))
+        return;
     assert(client_content_wanted(c) && n && n <= PIECE_MAX && n <= c->msg->size - c->offset);
     client_emit_drop_given(c);
     client_content_put(c, bytes, n);
@@ -253,6 +271,8 @@ void smtp_client_content_failed(struct smtp_client *c, const char *text)
 {
     struct client_reply r = {0};
 
+    if (client_is_over(c))
+        return;
     assert(client_content_wanted(c));
     client_emit_drop_given(c);
     client_reply_local(&r, 451, "4.3.0", "%s", text);

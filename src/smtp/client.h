@@ -23,6 +23,9 @@
  * gets a reply that was another's. For every message given each recipient gets exactly one RCPT_RESULT, then
  * MESSAGE_DONE comes, whatever happens to the connection.
  *
+ * lost and timed_out may be said at any time, so an answer may come after them: it is dropped, a message given then is
+ * UNTRIED. What is answered where nothing was asked is a bug, and asserted.
+ *
  * Actions come in this order when the connection becomes useless: RCPT_RESULT..., MESSAGE_DONE (if a message
  * was in hand), FAILED, perhaps SEND of a QUIT, CLOSE.
  *

@@ -209,6 +209,19 @@ void client_message_begin(struct smtp_client *c, const struct smtp_client_messag
     go_on(c);
 }
 
+void client_message_too_late(struct smtp_client *c, const struct smtp_client_message *m)
+{
+    struct client_reply r = {0};
+
+    c->msg = m;
+    c->rcpts = mem_alloc(m->rcpt_count * sizeof *c->rcpts);
+    c->pending = m->rcpt_count;
+    client_reply_local(&r, 451, "4.4.2", "the connection had ended before");
+    result_for_rest(c, &r, SMTP_CLIENT_UNTRIED);
+    client_reply_free(&r);
+    done(c);
+}
+
 /* "Too many recipients" is no refusal of anybody as long as others were taken (RFC
  * 5321 4.5.3.1.10): they wait for the next transaction. */
 static void put_off(struct smtp_client *c, struct client_rcpt *rcpt)

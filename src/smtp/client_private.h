@@ -113,6 +113,10 @@ struct smtp_client {
     bool line_start;   /* DATA: the next byte of content begins a line */
 };
 
+/* client.c: QUIT or CLOSE was said. Answers may still be under way then, when the caller lost the
+ * connection while it made them: they are dropped. */
+bool client_is_over(const struct smtp_client *c);
+
 /* client_reader.c: takes bytes up to the end of a reply. *whole: one is there, in c->in. */
 size_t client_reader_feed(struct smtp_client *c, const char *p, size_t n, bool *whole);
 void client_reader_clear(struct client_reader *r);
@@ -144,6 +148,8 @@ void client_sasl_reply(struct smtp_client *c);
 
 /* client_message.c */
 void client_message_begin(struct smtp_client *c, const struct smtp_client_message *m);
+/* ... on a connection that is over: all are UNTRIED. */
+void client_message_too_late(struct smtp_client *c, const struct smtp_client_message *m);
 /* A transaction is over: gives the results that are certain, and MESSAGE_DONE if they were the last
  * ones. */
 void client_message_settle(struct smtp_client *c);

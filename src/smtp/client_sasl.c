@@ -60,9 +60,12 @@ static void forget_initial(struct smtp_client *c)
 void smtp_client_sasl_start(struct smtp_client *c, const char *mechanism, const char *initial,
                             size_t n, bool finished)
 {
-    char *head = mem_printf("AUTH %s ", mechanism);
+    char *head;
 
+    if (client_is_over(c))
+        return;
     assert(c->state == CLIENT_AUTH_CHOICE);
+    head = mem_printf("AUTH %s ", mechanism);
     client_emit_drop_given(c);
     c->state = CLIENT_AUTH;
     c->sasl_finished = finished;
@@ -85,6 +88,8 @@ void smtp_client_sasl_start(struct smtp_client *c, const char *mechanism, const 
 
 void smtp_client_sasl_none(struct smtp_client *c)
 {
+    if (client_is_over(c))
+        return;
     assert(c->state == CLIENT_AUTH_CHOICE);
     client_emit_drop_given(c);
     fail_local(c, SMTP_CLIENT_AUTH_NO_MECHANISM,
@@ -93,6 +98,8 @@ void smtp_client_sasl_none(struct smtp_client *c)
 
 void smtp_client_sasl_respond(struct smtp_client *c, const char *response, size_t n, bool finished)
 {
+    if (client_is_over(c))
+        return;
     assert(c->state == CLIENT_AUTH_STEP);
     client_emit_drop_given(c);
     c->state = CLIENT_AUTH;
@@ -111,6 +118,8 @@ static void cancel(struct smtp_client *c)
 
 void smtp_client_sasl_cancel(struct smtp_client *c)
 {
+    if (client_is_over(c))
+        return;
     assert(c->state == CLIENT_AUTH_STEP);
     client_emit_drop_given(c);
     cancel(c);

@@ -177,6 +177,60 @@ START_TEST(stops_at_turns)
 }
 END_TEST
 
+/* The connection was lost while the caller made its answer: the answer is dropped, and a message
+ * that is given has its results all the same. */
+START_TEST(late_answers)
+{
+    struct smtp_client_profile p = profile;
+    const struct smtp_client_message m = {.sender = "", .rcpts = rcpts, .rcpt_count = 3, .size = 4};
+    struct smtp_client *c;
+    struct smtp_client_action a;
+    unsigned results = 0;
+
+    p.sasl = p.implicit_tls = true;
+    c = smtp_client_new(&p);
+    say(c, "220 x\r\n");
+    ck_assert_int_eq(say(c, "250-x\r\n250 AUTH PLAIN\r\n").kind, SMTP_CLIENT_WAIT);
+    smtp_client_lost(c, NULL);
+    smtp_client_sasl_start(c, "PLAIN", "x", 1, true);
+    smtp_client_sasl_none(c);
+    smtp_client_sasl_respond(c, "x", 1, true);
+    smtp_client_sasl_cancel(c);
+    ck_assert_int_eq(rest(c, NULL).kind, SMTP_CLIENT_CLOSE);
+    smtp_client_free(&c);
+
+    c = smtp_client_new(&profile);
+    say(c, "220 x\r\n");
+    ck_assert_int_eq(say(c, "250-x\r\n250 STARTTLS\r\n220 x\r\n").kind, SMTP_CLIENT_WAIT);
+    smtp_client_timed_out(c);
+    smtp_client_tls_done(c, &(struct smtp_client_tls_facts){.ok = true});
+    smtp_client_tls_injected(c);
+    ck_assert_int_eq(rest(c, NULL).kind, SMTP_CLIENT_CLOSE);
+    smtp_client_free(&c);
+
+    c = smtp_client_new(&profile);
+    say(c, "220 x\r\n");
+    say(c, "250-x\r\n250 PIPELINING\r\n");
+    smtp_client_message(c, &m);
+    ck_assert_int_eq(say(c, "250 x\r\n250 x\r\n250 x\r\n250 x\r\n354 x\r\n").kind,
+                     SMTP_CLIENT_NEED_CONTENT);
+    smtp_client_lost(c, NULL);
+    smtp_client_content(c, "ab", 2);
+    smtp_client_content_failed(c, "no file");
+    ck_assert_int_eq(rest(c, NULL).kind, SMTP_CLIENT_CLOSE);
+    smtp_client_message(c, &m);
+    smtp_client_quit(c);
+    for (smtp_client_next(c, &a); a.kind == SMTP_CLIENT_RCPT_RESULT; smtp_client_next(c, &a)) {
+        ck_assert_int_eq(a.outcome, SMTP_CLIENT_UNTRIED);
+        results++;
+    }
+    ck_assert_uint_eq(results, 3);
+    ck_assert_int_eq(a.kind, SMTP_CLIENT_MESSAGE_DONE);
+    ck_assert_int_eq(rest(c, NULL).kind, SMTP_CLIENT_CLOSE);
+    smtp_client_free(&c);
+}
+END_TEST
+
 /* Of a long reply so much is kept as is promised. */
 START_TEST(long_text)
 {
@@ -470,5 +524,5 @@ START_TEST(both_engines)
 }
 END_TEST
 
-SUITE_MAIN("client", facts, timeouts, secrets, stops_at_turns, long_text, names, freed_anywhere,
-           memory, both_engines)
+SUITE_MAIN("client", facts, timeouts, secrets, stops_at_turns, late_answers, long_text, names,
+           freed_anywhere, memory, both_engines)
