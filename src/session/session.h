@@ -113,12 +113,19 @@ void server_check_drained(struct server *v);
 /* session.c */
 void session_start(struct accept_state *a, int fd, const struct addr *peer);
 void session_greet(struct session *s);   /* TLS is up where it is implicit, the delay is over */
-void session_resume(struct session *s);  /* something it waited for is here */
+
+/* session_pump.c */
+void session_io(void *arg, unsigned what); /* the descriptor is ready */
+void session_resume(struct session *s);    /* something it waited for is here */
 void session_pump(struct session *s);
+void session_flush(struct session *s);     /* what was said, as far as it goes */
+
+/* session_end.c */
 void session_end(struct session *s, const char *how); /* at once */
 void session_finish(struct session *s, const char *how); /* once what was said is out */
 /* Our own last words, past the engine: time limits, memory. */
 void session_say(struct session *s, const char *reply, const char *how);
+void session_linger(struct session *s); /* all is said: the peer has two seconds to read it */
 void session_free_dead(struct server *v);
 
 /* session_data.c: actions that concern a message. True: goes on now; false: waits for the store. */

@@ -82,7 +82,6 @@ enum smtp_close {
     SMTP_CLOSE_TOO_MANY_MESSAGES,
     SMTP_CLOSE_SHUTDOWN,      /* smtp_engine_shutdown() took effect */
     SMTP_CLOSE_TLS_FAILED,
-    SMTP_CLOSE_TLS_REQUESTED_TOO_LATE,
     SMTP_CLOSE_WRONG_PROTOCOL, /* ClientHello or HTTP on a plain port */
     SMTP_CLOSE_INJECTION,      /* bytes behind STARTTLS */
     SMTP_CLOSE_BY_VERDICT,     /* the session's verdict was a 421 */
