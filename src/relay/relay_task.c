@@ -101,6 +101,7 @@ static void log_failure(const struct relay_task *t, const char *remote, const st
     log_str(&l, "domain", t->job->domain);
     log_str(&l, "remote", remote);
     log_str(&l, "reason", f->reason);
+    log_str(&l, "tls", relay_tls_name(t->tls));
     log_str(&l, "stage", f->stage);
     log_int(&l, "code", f->reply.code);
     log_str(&l, "details", f->words);

@@ -89,6 +89,7 @@ static void done(struct session *s)
     session_begin(s, &l, LOG_LEVEL_DEBUG, "tls.handshake");
     log_str(&l, "version", tls_conn_version(s->stream.tls));
     log_str(&l, "details", tls_conn_cipher(s->stream.tls));
+    log_str(&l, "certificate", tls_conn_cert_title(s->stream.tls));
     log_str(&l, "sni", tls_conn_sni(s->stream.tls));
     log_end(&l);
     s->wait = SESSION_READ;
