@@ -128,7 +128,8 @@ START_TEST(every_reply_of_ours)
         snprintf(pattern, sizeof pattern, "%s/../src/%s/*.c", TESTS_DIR, rooms[r]);
         ck_assert_int_eq(glob(pattern, 0, NULL, &g), 0);
         for (size_t i = 0; i < g.gl_pathc; i++)
-            found += check_file(g.gl_pathv[i]);
+            if (!strstr(g.gl_pathv[i], "/smtp/client") && !strstr(g.gl_pathv[i], "/smtp/dsn")) /* they judge others' servers */
+                found += check_file(g.gl_pathv[i]);
         globfree(&g);
     }
     ck_assert_uint_ge(found, 45);
