@@ -90,9 +90,8 @@ static const char *dialog_event_name(enum smtp_event e)
 
 static const char *dialog_close_name(enum smtp_close c)
 {
-    static const char *const names[] = {"quit",     "errors",     "messages",
-                                        "shutdown", "tls-failed", "too-late",
-                                        "protocol", "injection",  "verdict"};
+    static const char *const names[] = {"quit",       "errors",   "messages",  "shutdown",
+                                        "tls-failed", "protocol", "injection", "verdict"};
 
     return names[c];
 }
