@@ -125,9 +125,8 @@ static void read_some(struct relay_conn *c)
         if (r == STREAM_AGAIN)
             break;
         if (r == STREAM_EOF || r == STREAM_FAILED) {
-            while (relay_conn_feed(c) && c->stream.in.len) /* what it said before it went */
-                ;
-            smtp_client_lost(c->engine, r == STREAM_EOF ? "the server closed the connection" : "connection reset");
+            if (!c->lost)
+                c->lost = r == STREAM_EOF ? "the server closed the connection" : "connection reset";
             break;
         }
         if (c->stream.in.len - before < READ_AT_ONCE && !stream_has_pending(&c->stream))

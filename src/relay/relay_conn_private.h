@@ -19,6 +19,8 @@ struct relay_conn {
     struct tls_target target;
     int64_t since_us; /* beginning of what is waited for */
     uint32_t progress;
+    const char *lost; /* the other side is gone, which the engine hears when it has heard everything else; NULL: it is there */
+    bool lost_told;
     bool pumping;  /* inside pump(): a callback calls back */
     bool quitting;
     bool in_tls, verified;
@@ -38,6 +40,5 @@ void relay_conn_handshake(struct relay_conn *c);
 
 /* relay_conn_talk.c */
 void relay_conn_pump(struct relay_conn *c); /* carries out what the engine wants, until it rests; c may be gone */
-bool relay_conn_feed(struct relay_conn *c); /* gives the engine what was read; true: it took some */
 
 #endif

@@ -9,6 +9,8 @@
 
 #define OUT_ENOUGH ((size_t)64 * 1024) /* so much waits to be written: no more content until it is gone */
 #define WORDS 1200
+#define LAST_READS 8
+#define LAST_SIZE ((size_t)16 * 1024)
 
 static void tell_failure(struct relay_conn *c, const struct smtp_client_action *a)
 {
@@ -123,7 +125,7 @@ static bool act(struct relay_conn *c, const struct smtp_client_action *a)
 }
 
 /* Bytes that came before an answer is given may be the server's farewell: the engine sees them first. true: it took some. */
-bool relay_conn_feed(struct relay_conn *c)
+static bool feed(struct relay_conn *c)
 {
     size_t n;
 
@@ -134,28 +136,47 @@ bool relay_conn_feed(struct relay_conn *c)
     return n > 0;
 }
 
+/* A server that has refused and hung up may have said why: that counts more than the end. */
+static void read_last_words(struct relay_conn *c)
+{
+    for (int i = 0; i < LAST_READS && stream_read(&c->stream, LAST_SIZE) == STREAM_OK; i++)
+        ;
+}
+
 static enum stream_result flush(struct relay_conn *c)
 {
     bool had = c->stream.out.len > 0;
-    enum stream_result r = stream_write(&c->stream);
+    enum stream_result r = c->lost ? STREAM_FAILED : stream_write(&c->stream);
 
     if (had && r == STREAM_OK)
         c->since_us = loop_now_us(c->setup.loop);
-    if (r == STREAM_FAILED)
-        smtp_client_lost(c->engine, "connection lost");
+    if (r == STREAM_FAILED && !c->lost) {
+        read_last_words(c);
+        c->lost = "connection lost";
+    }
     return r;
+}
+
+/* true: it was told now that nobody is there any more. */
+static bool tell_lost(struct relay_conn *c)
+{
+    if (!c->lost || c->lost_told)
+        return false;
+    c->lost_told = true;
+    smtp_client_lost(c->engine, c->lost);
+    return true;
 }
 
 /* At READY and NEED_CONTENT: what the owner or the file has to say. true: something was said, go on. */
 static bool answer(struct relay_conn *c, const struct smtp_client_action *a)
 {
     if (c->want) {
-        if (c->stream.out.len >= OUT_ENOUGH && flush(c) == STREAM_AGAIN)
-            return false;
+        if (c->stream.out.len >= OUT_ENOUGH && flush(c) != STREAM_OK)
+            return c->lost != NULL;
         give_content(c);
         return true;
     }
-    if (c->stream.out.len && flush(c) == STREAM_FAILED)
+    if (c->stream.out.len && !c->lost && flush(c) == STREAM_FAILED)
         return true;
     if (a->kind != SMTP_CLIENT_READY || c->ready_said)
         return false;
@@ -184,7 +205,9 @@ static bool crank(struct relay_conn *c)
         }
         if (c->state != RELAY_TALKING || (a.kind == SMTP_CLIENT_WAIT && !c->want))
             return true;
-        if (!relay_conn_feed(c) && !answer(c, &a))
+        if (feed(c) || tell_lost(c))
+            continue;
+        if (!answer(c, &a))
             return true;
     }
 }
