@@ -45,7 +45,12 @@ struct conf_listener {
     const char *hostname; /* the listener's own or the global one */
 };
 
-enum conf_delivery_type { CONF_DELIVERY_MAILDIR }; /* lmtp, smtp: the next issue */
+enum conf_delivery_type {
+    CONF_DELIVERY_MAILDIR,
+    CONF_DELIVERY_LMTP, /* these three by the queue and the relay; no configuration says them yet */
+    CONF_DELIVERY_SMTP,
+    CONF_DELIVERY_MX,
+};
 
 struct conf_delivery {
     const char *title;

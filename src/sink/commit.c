@@ -27,6 +27,7 @@ struct committer {
     struct flusher *flusher;
     char host[NAMES_HOST_MOST];
     int procfd, notify_fd;
+    struct delivery *queue;
     pthread_t threads[FLUSH_THREADS];
     unsigned thread_count;
     pthread_mutex_t lock;
@@ -44,6 +45,9 @@ struct work *work_new(uint32_t count)
     w->message.mailboxes = w->mailboxes;
     w->message.count = count;
     w->message.mailbox = UINT32_MAX;
+    w->message.fd = w->message.queued.fd = -1;
+    w->file.fd = w->queue_file.fd = -1;
+    w->queue_slot = UINT32_MAX;
     return w;
 }
 
@@ -97,20 +101,43 @@ static struct work *take_group(struct committer *c, unsigned *count)
 
 /* ---- a group */
 
+static bool flush_one(struct message *m, int fd, struct flush_item *item)
+{
+    struct stat st;
+
+    if (fd < 0)
+        return false;
+    if (fstat(fd, &st) < 0) {
+        message_fail(m, errno, UINT32_MAX);
+        return false;
+    }
+    if (fd == m->fd)
+        m->dev = st.st_dev;
+    *item = (struct flush_item){.fd = fd, .dev = st.st_dev, .user = m};
+    return true;
+}
+
+/* How long the content is was not known when the envelope was written: queue_file.h. */
+static void write_size(struct message *m)
+{
+    char digits[QUEUE_FILE_SIZE_DIGITS + 1];
+
+    if (m->queued.fd < 0)
+        return;
+    queue_file_size_text(digits, m->queued.size - m->queued.head);
+    if (pwrite(m->queued.fd, digits, QUEUE_FILE_SIZE_DIGITS, QUEUE_FILE_SIZE_AT) != QUEUE_FILE_SIZE_DIGITS)
+        message_fail(m, errno, UINT32_MAX);
+}
+
 static void flush_data(struct committer *c, struct work *group, unsigned count)
 {
-    struct flush_item *items = mem_alloc(sizeof *items * count);
+    struct flush_item *items = mem_alloc(sizeof *items * count * 2);
     unsigned n = 0;
 
     for (struct work *w = group; w; w = w->next) {
-        struct stat st;
-
-        if (fstat(w->file.fd, &st) < 0) {
-            message_fail(&w->message, errno, UINT32_MAX);
-            continue;
-        }
-        w->message.dev = st.st_dev;
-        items[n++] = (struct flush_item){.fd = w->file.fd, .dev = st.st_dev, .user = &w->message};
+        write_size(&w->message);
+        n += flush_one(&w->message, w->message.fd, &items[n]);
+        n += flush_one(&w->message, w->message.queued.fd, &items[n]);
     }
     flusher_run(c->flusher, items, n, FLUSH_DATA);
     for (unsigned i = 0; i < n; i++)
@@ -120,14 +147,16 @@ static void flush_data(struct committer *c, struct work *group, unsigned count)
 }
 
 /* A worker is not trusted: what is in the file counts, and it must be what was said. */
-static void check_size(struct work *w)
+static void check_size(struct message *m, int fd, uint64_t size)
 {
     struct stat st;
 
-    if (fstat(w->file.fd, &st) < 0)
-        message_fail(&w->message, errno, UINT32_MAX);
-    else if ((uint64_t)st.st_size != w->message.size)
-        message_fail(&w->message, EPROTO, UINT32_MAX);
+    if (fd < 0 || m->error)
+        return;
+    if (fstat(fd, &st) < 0)
+        message_fail(m, errno, UINT32_MAX);
+    else if ((uint64_t)st.st_size != size)
+        message_fail(m, EPROTO, UINT32_MAX);
 }
 
 static void commit_group(struct committer *c, struct publish *p, struct work *group, unsigned count)
@@ -136,16 +165,20 @@ static void commit_group(struct committer *c, struct publish *p, struct work *gr
     flush_data(c, group, count);
     fsops_step("data-flushed");
     for (struct work *w = group; w; w = w->next) {
-        if (!w->message.error)
-            check_size(w);
+        check_size(&w->message, w->message.fd, w->message.size);
+        check_size(&w->message, w->message.queued.fd, w->message.queued.size);
         if (!w->message.error)
             publish_message(p, &w->message);
     }
     fsops_step("published");
     publish_end(p);
     fsops_step("names-flushed");
-    for (struct work *w = group; w; w = w->next)
-        pool_release(w->delivery, &w->file);
+    for (struct work *w = group; w; w = w->next) {
+        if (w->file.fd >= 0)
+            pool_release(w->delivery, &w->file);
+        if (w->queue_file.fd >= 0)
+            pool_release(c->queue, &w->queue_file);
+    }
 }
 
 /* ---- threads */
@@ -165,7 +198,7 @@ static void hand_back(struct committer *c, struct work *group)
 static void *commit_thread(void *arg)
 {
     struct committer *c = arg;
-    struct publish *p = publish_new(c->dirs, c->flusher, c->host, c->procfd);
+    struct publish *p = publish_new(c->dirs, c->flusher, c->host, c->procfd, c->queue);
 
     pthread_mutex_lock(&c->lock);
     for (;;) {
@@ -190,12 +223,12 @@ static void *commit_thread(void *arg)
 }
 
 int committer_new(struct committer **out, struct maildirs *m, struct flusher *f, const char *host, int procfd,
-                  int notify_fd, struct err *e)
+                  struct delivery *queue, int notify_fd, struct err *e)
 {
     struct committer *c = mem_alloc(sizeof *c);
     int r = 0;
 
-    *c = (struct committer){.dirs = m, .flusher = f, .procfd = procfd, .notify_fd = notify_fd};
+    *c = (struct committer){.dirs = m, .flusher = f, .procfd = procfd, .queue = queue, .notify_fd = notify_fd};
     names_host(c->host, host);
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->go, NULL);

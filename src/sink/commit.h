@@ -23,7 +23,8 @@ struct work { /* one message on its way */
     struct work *next;
     uint32_t worker, slot; /* for the answer; a worker's number is never used twice */
     struct delivery *delivery;
-    struct pool_file file;
+    struct pool_file file, queue_file; /* .fd -1: none */
+    uint32_t queue_slot;
     struct message message;
     uint32_t mailboxes[]; /* message.mailboxes */
 };
@@ -35,8 +36,9 @@ extern unsigned commit_threads;
 
 struct committer;
 /* Starts the threads (call behind the sandbox). notify_fd: an eventfd, written when a group is done. */
+/* queue: where messages for the queue go, NULL: nowhere. */
 int committer_new(struct committer **out, struct maildirs *m, struct flusher *f, const char *host, int procfd,
-                  int notify_fd, struct err *e);
+                  struct delivery *queue, int notify_fd, struct err *e);
 /* Ends the threads behind the running groups. */
 void committer_free(struct committer **c);
 /* Hands over work; it is the committer's until it comes back. Never waits. committer_go() behind the last of a turn. */

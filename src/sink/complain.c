@@ -73,7 +73,8 @@ void complain(const struct conf *c, unsigned delivery, uint32_t mailbox, uid_t u
 {
     const struct conf_mailbox *mb = mailbox < c->mailbox_count ? &c->mailboxes[mailbox] : NULL;
     struct cause *cause = cause_of(delivery, mailbox, error);
-    const char *path = mb ? mb->path : c->deliveries[delivery].path;
+    bool queue = delivery >= c->delivery_count;
+    const char *path = mb ? mb->path : queue ? c->state_dir : c->deliveries[delivery].path;
     char room[COMPLAIN_HINT], who[512];
     struct log_line l;
 
@@ -82,7 +83,7 @@ void complain(const struct conf *c, unsigned delivery, uint32_t mailbox, uid_t u
         return;
     }
     log_begin(&l, LOG_LEVEL_ERROR, "delivery.failed");
-    log_str(&l, "delivery", c->deliveries[delivery].title);
+    log_str(&l, "delivery", queue ? "queue" : c->deliveries[delivery].title);
     if (mb) {
         snprintf(who, sizeof who, "%s@%s", mb->local, mb->domain);
         log_str(&l, "mailbox", who);

@@ -9,7 +9,7 @@
 
 #include "conf/conf.h"
 
-/* mailbox: UINT32_MAX when it is none in particular, then delivery says where. uid: whose file operation failed. */
+/* delivery conf->delivery_count: the queue. mailbox: UINT32_MAX when it is none in particular, then delivery says where. uid: whose file operation failed. */
 void complain(const struct conf *c, unsigned delivery, uint32_t mailbox, uid_t uid, int error, int64_t mono_us);
 /* One imperative sentence. room is for what has to be said with numbers. */
 #define COMPLAIN_HINT 256

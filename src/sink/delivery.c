@@ -78,10 +78,15 @@ static int make_base(const struct delivery *d)
     return at;
 }
 
-void delivery_open(struct delivery *d, const struct conf *c, unsigned number, uid_t uid, gid_t gid)
+void delivery_open(struct delivery *d, const struct conf_delivery *conf, unsigned number, uid_t uid, gid_t gid)
 {
-    *d = (struct delivery){.conf = &c->deliveries[number], .number = number, .fd = -1, .pool_fd = -1};
+    *d = (struct delivery){.conf = conf, .number = number, .fd = -1, .pool_fd = -1};
     pthread_mutex_init(&d->lock, NULL);
+    if (conf->type != CONF_DELIVERY_MAILDIR) {
+        d->base = mem_str("");
+        d->error = d->fixed = EINVAL;
+        return;
+    }
     d->base = base_of(d->conf->path);
     find_owner(d, uid, gid);
     d->other = d->uid != uid || d->gid != gid;

@@ -30,8 +30,9 @@ struct delivery {
     bool pool_named; /* no O_TMPFILE there: files have names until they are committed */
 };
 
-/* uid, gid: who the store will be. Opens the base, made when missing; what is wrong is left in ->error. */
-void delivery_open(struct delivery *d, const struct conf *c, unsigned number, uid_t uid, gid_t gid);
+/* uid, gid: who the store will be. Opens the base, made when missing; what is wrong is left in ->error. A delivery that
+ * is no Maildir has no files here: its ->fixed says so. */
+void delivery_open(struct delivery *d, const struct conf_delivery *conf, unsigned number, uid_t uid, gid_t gid);
 void delivery_close(struct delivery *d);
 
 /* The base directory, looked at once a second: somebody may have moved it or mounted something over it. -1 and errno. */

@@ -37,9 +37,11 @@ struct publish {
     unsigned count;
     struct copy copies[COPIES];
     unsigned copy_count;
+    struct delivery *queue;
+    struct message *queued; /* those with a name in the queue that is not flushed */
 };
 
-struct publish *publish_new(struct maildirs *m, struct flusher *f, const char *host, int procfd)
+struct publish *publish_new(struct maildirs *m, struct flusher *f, const char *host, int procfd, struct delivery *queue)
 {
     struct publish *p = mem_alloc(sizeof *p);
 
@@ -47,6 +49,7 @@ struct publish *publish_new(struct maildirs *m, struct flusher *f, const char *h
     p->flusher = f;
     p->host = host;
     p->procfd = procfd;
+    p->queue = queue;
     p->pid = (int)getpid();
     return p;
 }
@@ -240,6 +243,16 @@ static int link_mailbox(struct publish *p, struct message *m, uint32_t mailbox)
  * at worst, since the sender tries again. */
 static void take_back(struct publish *p, struct message *m, bool flush)
 {
+    if (m->queued.linked) {
+        int dir = delivery_base(p->queue);
+
+        if (dir >= 0) {
+            (void)fsops->unlink(dir, m->queued.id);
+            if (flush)
+                (void)fsops->flush_dir(dir);
+        }
+        m->queued.linked = false;
+    }
     for (uint32_t i = 0; i < m->linked; i++) {
         struct maildir *d = maildir_get(p->dirs, m->mailboxes[i]);
 
@@ -253,6 +266,21 @@ static void take_back(struct publish *p, struct message *m, bool flush)
         maildir_put(p->dirs, d);
     }
     m->linked = 0;
+}
+
+/* The name is the id, made by the worker's session: two of them may be equal by chance, and then this one comes again. */
+static void link_queue(struct publish *p, struct message *m)
+{
+    int dir = delivery_base(p->queue);
+
+    if (dir < 0 || fsops->link(p->procfd, m->queued.fd, dir, m->queued.id) < 0) {
+        message_fail(m, errno, UINT32_MAX);
+        return;
+    }
+    m->queued.linked = true;
+    m->next_queued = p->queued;
+    p->queued = m;
+    fsops_step("linked");
 }
 
 void publish_message(struct publish *p, struct message *m)
@@ -272,6 +300,8 @@ void publish_message(struct publish *p, struct message *m)
             m->linked++;
     }
     drop_copies(p, m);
+    if (!m->error && m->queued.fd >= 0)
+        link_queue(p, m);
     if (m->error) /* its directories are flushed with the group's, unless they were before */
         take_back(p, m, m->count > TOUCHED);
 }
@@ -333,6 +363,25 @@ static void settle(struct publish *p)
         settle_some(p, i, i + step < p->count ? i + step : p->count);
 }
 
+static void flush_queue(struct publish *p)
+{
+    int dir = p->queued ? delivery_base(p->queue) : -1, error;
+
+    if (!p->queued)
+        return;
+    error = dir < 0 || fsops->flush_dir(dir) < 0 ? errno : 0;
+    for (struct message *m = p->queued; m && error; m = m->next_queued)
+        message_fail(m, error, UINT32_MAX);
+}
+
+static void take_back_queued(struct publish *p)
+{
+    for (struct message *m = p->queued; m; m = m->next_queued)
+        if (m->error && (m->linked || m->queued.linked))
+            take_back(p, m, true);
+    p->queued = NULL;
+}
+
 void publish_end(struct publish *p)
 {
     struct flush_item items[TOUCHED];
@@ -352,6 +401,8 @@ void publish_end(struct publish *p)
         fail_touched(p, from, end, items[i].error);
     }
     settle(p);
+    flush_queue(p);
+    take_back_queued(p);
     for (unsigned i = 0; i < p->count; i++)
         if (p->touched[i].message->error && p->touched[i].message->linked)
             take_back(p, p->touched[i].message, true);

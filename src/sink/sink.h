@@ -33,8 +33,20 @@ struct sink_events {
 struct sink_message *sink_open(struct sink *s, void *session, const uint32_t *mailboxes, uint32_t count,
                                int *pending, struct sink_answer *a);
 void sink_cancel(struct sink *s, void *session);
+
+/* For recipients elsewhere: the message goes into the queue as well, or alone (count 0: mailboxes may be NULL); all or
+ * none. head is the envelope as queue_file_write() makes it, with size 0, and id the one in it; both are copied. */
+struct sink_queue {
+    const char *id;
+    const void *head;
+    size_t head_size;
+};
+struct sink_message *sink_open_queued(struct sink *s, void *session, const uint32_t *mailboxes, uint32_t count,
+                                      const struct sink_queue *queue, int *pending, struct sink_answer *a);
 /* Appends. Errors (ENOSPC ...) are remembered and come back from commit; never blocks on the disk's flush. */
 void sink_write(struct sink_message *m, const void *p, size_t n);
+/* Into the mailboxes alone: what a delivery adds and mail on its way must not have (Return-Path). */
+void sink_write_local(struct sink_message *m, const void *p, size_t n);
 uint64_t sink_written(const struct sink_message *m);
 /* Hands over what was written; committed() follows. The session may be gone by then: sink_forget(). */
 void sink_commit(struct sink_message *m);

@@ -18,6 +18,8 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "sink/complain.h"
+#include "sink/queue.h"
+#include "sink/store_home.h"
 #include "sink/store_worker.h"
 
 #define WORKERS_MOST 64u
@@ -25,9 +27,16 @@
 #define HEADER_ROOM (UINT64_C(1) << 20) /* what our header fields may add to the largest message */
 #define SPARE_DESCRIPTORS 64u
 
+#define DRAIN_LOOK_MS 100
+
 struct store {
     const struct conf *conf;
-    struct delivery *deliveries;
+    struct delivery *deliveries; /* and the queue behind them, as one more, where there is one */
+    unsigned delivery_count;
+    struct conf_delivery queue_conf;
+    struct queue *queue; /* NULL: no queue */
+    struct store_home home;
+    bool draining, let_go; /* the queue */
     int *directories; /* for Landlock */
     int procfd;
     struct maildirs *maildirs;
@@ -54,6 +63,36 @@ static void future_identity(const struct conf *c, uid_t *uid, gid_t *gid)
     *gid = g ? g->gr_gid : p ? p->pw_gid : getegid();
 }
 
+bool store_has_queue(const struct conf *c)
+{
+    for (unsigned i = 0; i < c->delivery_count; i++)
+        if (c->deliveries[i].type != CONF_DELIVERY_MAILDIR)
+            return true;
+    return false;
+}
+
+/* To the workers and to the commit it is a delivery like the others, with one directory. */
+static int open_queue(struct store *s, uid_t uid, gid_t gid, struct err *e)
+{
+    unsigned number = s->conf->delivery_count;
+
+    if (!store_has_queue(s->conf))
+        return 0;
+    if (queue_open(&s->queue, s->conf->state_dir, s->conf->hostname, uid, gid, e) < 0)
+        return -1;
+    s->queue_conf = (struct conf_delivery){
+        .title = "queue",
+        .type = CONF_DELIVERY_MAILDIR,
+        .path = mem_printf("%s/queue", s->conf->state_dir),
+        .file_mode = 0600,
+        .dir_mode = 0700,
+    };
+    delivery_open(&s->deliveries[number], &s->queue_conf, number, uid, gid);
+    s->directories[number] = s->deliveries[number].fd;
+    s->delivery_count++;
+    return 0;
+}
+
 int store_open(struct store **out, const struct conf *c, struct err *e)
 {
     struct store *s = mem_alloc(sizeof *s);
@@ -72,19 +111,20 @@ int store_open(struct store **out, const struct conf *c, struct err *e)
     s->deliveries = mem_alloc(sizeof *s->deliveries * (c->delivery_count + 1));
     s->directories = mem_alloc(sizeof *s->directories * (c->delivery_count + 1));
     for (unsigned i = 0; i < c->delivery_count; i++) {
-        delivery_open(&s->deliveries[i], c, i, uid, gid);
+        delivery_open(&s->deliveries[i], &c->deliveries[i], i, uid, gid);
         s->directories[i] = s->deliveries[i].fd;
-        if (s->deliveries[i].error)
+        if (s->deliveries[i].error && c->deliveries[i].type == CONF_DELIVERY_MAILDIR)
             complain(c, i, UINT32_MAX, geteuid(), s->deliveries[i].error, clock_now().mono_us);
     }
+    s->delivery_count = c->delivery_count;
     *out = s;
-    return 0;
+    return open_queue(s, uid, gid, e);
 }
 
 unsigned store_directories(const struct store *s, const int **fds)
 {
     *fds = s->directories;
-    return s->conf->delivery_count;
+    return s->delivery_count;
 }
 
 bool store_needs_fsuid(const struct store *s)
@@ -118,6 +158,44 @@ static struct store_worker *find_worker(const struct store *s, uint32_t number)
     return NULL;
 }
 
+static void ask_queue(struct store *s, const struct chan_msg *m, int fd)
+{
+    if (fd < 0)
+        return;
+    if (s->queue)
+        queue_ask(s->queue, (struct span){m->data, m->len}, fd);
+    else
+        close(fd);
+}
+
+static void take_order(struct store *s, struct chan_msg *m)
+{
+    switch (m->type) {
+    case STORE_ADD_WORKER:
+        add_worker(s, chan_msg_take(m, 0));
+        break;
+    case STORE_ADD_RELAY:
+        if (s->queue && m->nfds)
+            queue_add_relay(s->queue, chan_msg_take(m, 0));
+        break;
+    case STORE_QUEUE_DRAIN:
+        s->draining = true;
+        if (s->queue)
+            queue_drain(s->queue);
+        break;
+    case STORE_QUEUE_ASK:
+        ask_queue(s, m, chan_msg_take(m, 0));
+        break;
+    }
+}
+
+static void tell_let_go(struct store *s, int leader_fd)
+{
+    if (!s->draining || s->let_go || (s->queue && !queue_is_idle(s->queue)))
+        return;
+    s->let_go = chan_send(leader_fd, STORE_QUEUE_LET_GO, NULL, 0, NULL, 0, NULL) != 0;
+}
+
 static bool from_leader(struct store *s, int leader_fd)
 {
     for (;;) {
@@ -126,8 +204,7 @@ static bool from_leader(struct store *s, int leader_fd)
 
         if (r <= 0)
             return r == 0;
-        if (m.type == STORE_ADD_WORKER)
-            add_worker(s, chan_msg_take(&m, 0));
+        take_order(s, &m);
         chan_msg_close(&m);
     }
 }
@@ -211,6 +288,11 @@ static bool is_idle(const struct store *s)
     return committer_is_idle(s->committer) && pool_is_idle(s->pool);
 }
 
+static int patience_ms(const struct store *s, int64_t end_us)
+{
+    return end_us ? 20 : s->draining && !s->let_go ? DRAIN_LOOK_MS : -1;
+}
+
 /* True: all is done. False: time is over and a thread still waits for a disk. */
 static bool serve(struct store *s, int leader_fd)
 {
@@ -225,7 +307,7 @@ static bool serve(struct store *s, int leader_fd)
         p[n] = (struct pollfd){.fd = s->pool_fd, .events = POLLIN};
         p[n + 1] = (struct pollfd){.fd = s->done_fd, .events = POLLIN};
         p[n + 2] = (struct pollfd){.fd = end_us ? -1 : leader_fd, .events = POLLIN};
-        if (poll(p, n + 3, end_us ? 20 : -1) < 0) {
+        if (poll(p, n + 3, patience_ms(s, end_us)) < 0) {
             if (errno == EINTR)
                 continue;
             return false;
@@ -233,6 +315,8 @@ static bool serve(struct store *s, int leader_fd)
         turn(s, p, n);
         if (p[n + 2].revents && !from_leader(s, leader_fd))
             end_us = clock_now().mono_us + END_US; /* workers see it, too, and end */
+        if (!end_us)
+            tell_let_go(s, leader_fd);
         if (end_us && !s->worker_count && is_idle(s))
             return true;
         if (end_us && clock_now().mono_us > end_us)
@@ -251,7 +335,7 @@ static void share_descriptors(struct store *s)
     if (getrlimit(RLIMIT_NOFILE, &r) == 0)
         all = r.rlim_cur > 1u << 20 ? 1u << 20 : (unsigned)r.rlim_cur;
     dirs = all / 4 > 1024 ? 1024 : all / 4;
-    spare = SPARE_DESCRIPTORS + WORKERS_MOST + s->conf->delivery_count * 2;
+    spare = SPARE_DESCRIPTORS + WORKERS_MOST + s->delivery_count * 2 + queue_limits_default.transfers + 32;
     s->rooms.slots = all > dirs + spare ? (all - dirs - spare) / workers : 0;
     if (s->rooms.slots > STORE_SLOTS)
         s->rooms.slots = STORE_SLOTS;
@@ -265,9 +349,18 @@ static uint64_t most_bytes(uint64_t limit)
     return limit == 0 || limit > (uint64_t)INT64_MAX - HEADER_ROOM ? (uint64_t)INT64_MAX : limit + HEADER_ROOM;
 }
 
+static int start_queue(struct store *s, struct err *e)
+{
+    struct queue_hooks hooks;
+
+    s->home = (struct store_home){.conf = s->conf, .maildirs = s->maildirs, .flusher = s->flusher, .procfd = s->procfd};
+    store_home_hooks(&hooks, &s->home);
+    return queue_start(s->queue, &queue_limits_default, &hooks, e);
+}
+
 static int start(struct store *s, struct err *e)
 {
-    for (unsigned i = 0; i < s->conf->delivery_count; i++) {
+    for (unsigned i = 0; i < s->delivery_count; i++) {
         struct delivery *d = &s->deliveries[i];
 
         d->other = d->uid != geteuid() || d->gid != getegid();
@@ -278,7 +371,8 @@ static int start(struct store *s, struct err *e)
     if (s->pool_fd < 0 || s->done_fd < 0)
         return err_set(e, "eventfd: %s", strerror(errno));
     if (flusher_new(&s->flusher, e) < 0 ||
-        committer_new(&s->committer, s->maildirs, s->flusher, s->conf->hostname, s->procfd, s->done_fd, e) < 0 ||
+        committer_new(&s->committer, s->maildirs, s->flusher, s->conf->hostname, s->procfd,
+                      s->queue ? &s->deliveries[s->conf->delivery_count] : NULL, s->done_fd, e) < 0 ||
         pool_new(&s->pool, s->conf, s->deliveries, s->maildirs, s->pool_fd, e) < 0)
         return -1;
     s->rooms.conf = s->conf;
@@ -287,23 +381,28 @@ static int start(struct store *s, struct err *e)
     s->rooms.committer = s->committer;
     s->rooms.room = s->room;
     s->rooms.bounds = (struct store_bounds){
-        .deliveries = s->conf->delivery_count,
+        .deliveries = s->delivery_count,
+        .queue = s->queue != NULL,
         .mailboxes = s->conf->mailbox_count,
         .size = most_bytes(s->conf->limits.max_message_size),
     };
-    return 0;
+    s->rooms.queue = s->queue ? &s->deliveries[s->conf->delivery_count] : NULL;
+    return s->queue ? start_queue(s, e) : 0;
 }
 
 static void end(struct store *s)
 {
     while (s->worker_count)
         store_worker_free(&s->workers[--s->worker_count]);
+    queue_free(&s->queue);
+    store_home_end(&s->home);
     pool_free(&s->pool);
     committer_free(&s->committer);
     flusher_free(&s->flusher);
     maildirs_free(&s->maildirs);
-    for (unsigned i = 0; i < s->conf->delivery_count; i++)
+    for (unsigned i = 0; i < s->delivery_count; i++)
         delivery_close(&s->deliveries[i]);
+    free((void *)(uintptr_t)s->queue_conf.path);
     close(s->procfd);
     close(s->pool_fd);
     close(s->done_fd);

@@ -20,9 +20,18 @@ unsigned store_directories(const struct store *s, const int **fds);
 /* Some delivery belongs to another user than the store runs as: setfsuid(2) is needed (CAP_SETUID, CAP_SETGID). */
 bool store_needs_fsuid(const struct store *s);
 
-/* leader -> store on leader_fd: STORE_ADD_WORKER with one descriptor; store -> leader: STORE_READY once. */
-enum store_order { STORE_ADD_WORKER = 1 };
-enum store_report { STORE_READY = 100 };
+/* leader -> store on leader_fd: STORE_ADD_WORKER with one descriptor; store -> leader: STORE_READY once.
+ * Where there is a queue (some delivery is no Maildir), also:
+ * STORE_ADD_RELAY with one descriptor, the store's end of a channel to a relay (relay_msg.h);
+ * STORE_QUEUE_DRAIN: this generation ends, another one shall schedule; STORE_QUEUE_LET_GO is the answer, once, when the
+ * relay has reported what ran. Messages are accepted into the queue until the end;
+ * STORE_QUEUE_ASK with a request (queue_command.h) and one descriptor, of a memory file: the answer is written to it,
+ * its last line begins with {"ok":. Without a queue it is closed with nothing written. */
+enum store_order { STORE_ADD_WORKER = 1, STORE_ADD_RELAY, STORE_QUEUE_DRAIN, STORE_QUEUE_ASK };
+enum store_report { STORE_READY = 100, STORE_QUEUE_LET_GO };
+
+/* Does this configuration queue anything? */
+bool store_has_queue(const struct conf *c);
 
 /* After uid, Landlock and seccomp: starts its flush threads, serves until leader_fd ends, finishes the running
  * commit, returns the exit code within 2 s. */

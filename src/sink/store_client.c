@@ -35,6 +35,12 @@ struct sink_message {
     uint32_t *mailboxes;
     uint32_t count;
     bool committed;
+    /* A file for the queue: .id is its name, .head the bytes of its envelope. Beside mailboxes it is the twin of the
+     * message with these; the twin is in no list, is written and committed with it, and dies with it. */
+    bool is_twin;
+    struct sink_message *twin;
+    char *id; /* NULL: not for the queue */
+    size_t head;
     struct sink_message *next, **at; /* in a list of the sink, or at == NULL */
 };
 
@@ -46,6 +52,8 @@ struct waiting { /* a session that wants a file */
     void *session;
     uint32_t *mailboxes;
     uint32_t count, delivery;
+    char *id, *head; /* for the queue, too, or NULL */
+    size_t head_size;
     struct waiting *next;
 };
 
@@ -55,7 +63,8 @@ struct sink {
     bool blocked;
     const struct conf *conf;
     const struct sink_events *events;
-    struct client_pool *pools; /* one per delivery */
+    struct client_pool *pools; /* one per delivery, and one for the queue */
+    uint32_t queue, pool_count; /* the queue's number; pools asked for: without it until it is needed */
     struct sink_message *by_slot[STORE_SLOTS];
     struct list open;   /* not committed */
     struct list queued; /* committed, waiting for a file */
@@ -95,6 +104,7 @@ struct sink *store_client_new(int fd, const struct conf *conf, const struct sink
     s->conf = conf;
     s->events = events;
     s->pools = mem_alloc(sizeof *s->pools * (conf->delivery_count + 1));
+    s->queue = s->pool_count = conf->delivery_count;
     s->last = &s->first;
     s->open.last = &s->open.first;
     s->queued.last = &s->queued.first;
@@ -105,6 +115,9 @@ struct sink *store_client_new(int fd, const struct conf *conf, const struct sink
 static void message_free(struct sink_message *m)
 {
     assert(!m->at);
+    if (m->twin)
+        message_free(m->twin);
+    free(m->id);
     if (m->file.fd >= 0)
         close(m->file.fd);
     if (m->file.slot != CLIENT_NO_SLOT)
@@ -126,6 +139,8 @@ static void list_free(struct list *l)
 
 static void waiting_free(struct waiting *w)
 {
+    free(w->id);
+    free(w->head);
     free(w->mailboxes);
     free(w);
 }
@@ -140,9 +155,9 @@ void store_client_free(struct sink **sp)
     list_free(&s->queued);
     list_free(&s->failed);
     for (unsigned i = 0; i < STORE_SLOTS; i++)
-        if (s->by_slot[i])
+        if (s->by_slot[i] && !s->by_slot[i]->is_twin)
             message_free(s->by_slot[i]);
-    for (unsigned d = 0; d < s->conf->delivery_count; d++)
+    for (unsigned d = 0; d < s->pool_count; d++)
         client_pool_clear(&s->pools[d]);
     while (s->first) {
         struct waiting *w = s->first;
@@ -163,47 +178,85 @@ static uint32_t *copy_numbers(const uint32_t *from, uint32_t count)
 {
     uint32_t *to = mem_alloc(sizeof *to * count);
 
-    memcpy(to, from, sizeof *to * count);
+    if (count)
+        memcpy(to, from, sizeof *to * count);
     return to;
 }
 
-/* mailboxes: the message's from now on. */
-static struct sink_message *message_new(struct sink *s, void *session, uint32_t *mailboxes, uint32_t count)
+static struct sink_message *file_new(struct sink *s, uint32_t delivery)
 {
     struct sink_message *m = mem_alloc(sizeof *m);
 
     m->sink = s;
-    m->session = session;
-    m->delivery = s->conf->mailboxes[mailboxes[0]].delivery;
+    m->delivery = delivery;
     m->file = (struct client_file){.fd = -1, .slot = CLIENT_NO_SLOT};
-    m->mailboxes = mailboxes;
-    m->count = count;
+    s->pools[delivery].needed++;
+    return m;
+}
+
+static void make_queued(struct sink_message *m, struct waiting *w)
+{
+    m->id = w->id;
+    w->id = NULL;
+    m->head = w->head_size;
+    m->written = w->head_size;
+    buf_append(&m->buf, w->head, w->head_size);
+}
+
+/* The mailboxes are the message's from now on, and w is gone. */
+static struct sink_message *message_new(struct sink *s, struct waiting *w)
+{
+    struct sink_message *m = file_new(s, w->delivery);
+
+    m->session = w->session;
+    m->mailboxes = w->mailboxes;
+    m->count = w->count;
+    w->mailboxes = NULL;
+    if (w->id && w->count) {
+        m->twin = file_new(s, s->queue);
+        m->twin->is_twin = true;
+        make_queued(m->twin, w);
+    } else if (w->id) {
+        make_queued(m, w);
+    }
     list_add(&s->open, m);
-    s->pools[m->delivery].needed++;
+    waiting_free(w);
     return m;
 }
 
 struct sink_message *sink_open(struct sink *s, void *session, const uint32_t *mailboxes, uint32_t count,
                                int *pending, struct sink_answer *a)
 {
+    return sink_open_queued(s, session, mailboxes, count, NULL, pending, a);
+}
+
+struct sink_message *sink_open_queued(struct sink *s, void *session, const uint32_t *mailboxes, uint32_t count,
+                                      const struct sink_queue *queue, int *pending, struct sink_answer *a)
+{
     struct waiting *w;
-    uint32_t delivery;
 
     *pending = 0;
-    assert(count > 0 && mailboxes[0] < s->conf->mailbox_count);
+    assert(count ? mailboxes[0] < s->conf->mailbox_count : queue != NULL);
     if (s->gone || count > STORE_RCPTS) {
         *a = (struct sink_answer){SINK_FAILED, s->gone ? EPIPE : EMLINK, UINT32_MAX};
         return NULL;
     }
-    delivery = s->conf->mailboxes[mailboxes[0]].delivery;
-    if (s->pools[delivery].count)
-        return message_new(s, session, copy_numbers(mailboxes, count), count);
     w = mem_alloc(sizeof *w);
-    *w = (struct waiting){.session = session, .delivery = delivery, .count = count};
+    *w = (struct waiting){.session = session, .delivery = s->queue, .count = count};
+    if (count)
+        w->delivery = s->conf->mailboxes[mailboxes[0]].delivery;
     w->mailboxes = copy_numbers(mailboxes, count);
+    if (queue) {
+        s->pool_count = s->queue + 1;
+        w->id = mem_str(queue->id);
+        w->head = mem_strn(queue->head, queue->head_size);
+        w->head_size = queue->head_size;
+    }
+    if (s->pools[w->delivery].count)
+        return message_new(s, w);
     *s->last = w;
     s->last = &w->next;
-    s->pools[delivery].needed++;
+    s->pools[w->delivery].needed++;
     *pending = 1;
     return NULL;
 }
@@ -265,7 +318,7 @@ static void write_out(struct sink_message *m)
     buf_clear(&m->buf);
 }
 
-void sink_write(struct sink_message *m, const void *data, size_t n)
+static void write_file(struct sink_message *m, const void *data, size_t n)
 {
     const char *p = data;
 
@@ -287,9 +340,22 @@ void sink_write(struct sink_message *m, const void *data, size_t n)
     }
 }
 
+void sink_write(struct sink_message *m, const void *p, size_t n)
+{
+    write_file(m, p, n);
+    if (m->twin)
+        write_file(m->twin, p, n);
+}
+
+void sink_write_local(struct sink_message *m, const void *p, size_t n)
+{
+    if (!m->id)
+        write_file(m, p, n);
+}
+
 uint64_t sink_written(const struct sink_message *m)
 {
-    return m->written;
+    return m->written - m->head;
 }
 
 /* ---- finishing */
@@ -299,6 +365,8 @@ static void give_up_file(struct sink_message *m)
 {
     struct sink *s = m->sink;
 
+    if (m->twin)
+        give_up_file(m->twin);
     if (m->file.slot == CLIENT_NO_SLOT) {
         s->pools[m->delivery].needed--;
         return;
@@ -331,32 +399,64 @@ static void fail(struct sink_message *m, int error)
     list_add(&m->sink->failed, m);
 }
 
+static void write_the_rest(struct sink_message *m)
+{
+    write_out(m);
+    close(m->file.fd);
+    m->file.fd = -1;
+}
+
+static void add_commit(struct sink *s, const struct sink_message *m)
+{
+    const struct sink_message *queued = m->id ? m : m->twin;
+    struct store_commit_queue q = {0};
+
+    if (!queued) {
+        store_commit_add(&s->commits, m->file.slot, m->written, m->mailboxes, m->count);
+        return;
+    }
+    q.slot = queued->file.slot;
+    q.head = (uint32_t)queued->head;
+    q.size = queued->written;
+    memcpy(q.id, queued->id, strlen(queued->id));
+    if (m->id)
+        store_commit_add_queued(&s->commits, STORE_NO_SLOT, 0, NULL, 0, &q);
+    else
+        store_commit_add_queued(&s->commits, m->file.slot, m->written, m->mailboxes, m->count, &q);
+}
+
 /* A committed message in no list: into the batch, or among those that wait for a file. */
 static void hand_over(struct sink_message *m)
 {
     struct sink *s = m->sink;
 
+    if (m->twin && !m->error)
+        m->error = m->twin->error;
     if (s->gone || m->error) {
         fail(m, EPIPE);
         return;
     }
-    if (!take_file(m)) {
+    if (!take_file(m) || (m->twin && !take_file(m->twin))) {
         list_add(&s->queued, m);
         return;
     }
-    write_out(m);
+    write_the_rest(m);
+    if (m->twin)
+        write_the_rest(m->twin);
+    if (m->twin && !m->error)
+        m->error = m->twin->error;
     if (m->error) {
         fail(m, m->error);
         return;
     }
-    close(m->file.fd);
-    m->file.fd = -1;
-    store_commit_add(&s->commits, m->file.slot, m->written, m->mailboxes, m->count);
+    add_commit(s, m);
 }
 
 void sink_commit(struct sink_message *m)
 {
     m->committed = true;
+    if (m->twin)
+        m->twin->committed = true; /* for take_file(); answers come by the message's own slot */
     m->sink->in_flight++;
     list_remove(&m->sink->open, m);
     hand_over(m);
@@ -420,7 +520,7 @@ static bool send_drops(struct sink *s)
 {
     const size_t most = sizeof(uint32_t) * STORE_SLOTS;
 
-    for (uint32_t d = 0; d < s->conf->delivery_count; d++)
+    for (uint32_t d = 0; d < s->pool_count; d++)
         client_pool_trim(&s->pools[d], &s->drops);
     while (s->drops.len) {
         size_t n = s->drops.len < most ? s->drops.len : most;
@@ -432,12 +532,18 @@ static bool send_drops(struct sink *s)
     return true;
 }
 
+/* A delivery that is no Maildir has no files of its own: its mail is the queue's. */
+static bool has_files(const struct sink *s, uint32_t delivery)
+{
+    return delivery == s->queue || s->conf->deliveries[delivery].type == CONF_DELIVERY_MAILDIR;
+}
+
 static bool send_wants(struct sink *s)
 {
-    for (uint32_t d = 0; d < s->conf->delivery_count; d++) {
+    for (uint32_t d = 0; d < s->pool_count; d++) {
         struct store_want w = {.delivery = d, .count = client_pool_short(&s->pools[d])};
 
-        if (!w.count)
+        if (!w.count || !has_files(s, d))
             continue;
         if (chan_send(s->fd, STORE_WANT, &w, sizeof w, NULL, 0, NULL) != 1)
             return false;
@@ -464,11 +570,17 @@ unsigned store_client_in_flight(const struct sink *s)
 
 /* ---- what the store says; false: what no store of ours says */
 
+/* It, or its twin, still needs a file of this delivery. */
+static bool waits_for(const struct sink_message *m, uint32_t delivery)
+{
+    return (m->delivery == delivery && m->file.slot == CLIENT_NO_SLOT) || (m->twin && waits_for(m->twin, delivery));
+}
+
 static void use_files(struct sink *s, uint32_t delivery)
 {
     for (struct sink_message *m = s->queued.first, *next; m && s->pools[delivery].count; m = next) {
         next = m->next;
-        if (m->delivery != delivery)
+        if (!waits_for(m, delivery))
             continue;
         list_remove(&s->queued, m);
         hand_over(m);
@@ -482,8 +594,7 @@ static void use_files(struct sink *s, uint32_t delivery)
             return;
         session = w->session;
         /* the array changes hands */
-        s->events->opened(session, message_new(s, session, w->mailboxes, w->count), &ok);
-        free(w);
+        s->events->opened(session, message_new(s, w), &ok);
     }
 }
 
@@ -495,12 +606,12 @@ static bool take_files(struct sink *s, struct chan_msg *m)
     for (int i = 0; i < n; i++) {
         struct store_file f;
 
-        if (store_file_decode(m->data, i, s->conf->delivery_count, &f) < 0 || s->by_slot[f.slot])
+        if (store_file_decode(m->data, i, s->pool_count, &f) < 0 || s->by_slot[f.slot])
             return false;
         client_pool_add(&s->pools[f.delivery], f.slot, chan_msg_take(m, (unsigned)i));
         came |= UINT64_C(1) << (f.delivery % 64);
     }
-    for (uint32_t d = 0; d < s->conf->delivery_count; d++)
+    for (uint32_t d = 0; d < s->pool_count; d++)
         if (came & UINT64_C(1) << (d % 64))
             use_files(s, d);
     return n > 0;
@@ -518,7 +629,7 @@ static bool take_answers(struct sink *s, const struct chan_msg *m)
         if (store_answer_decode(m->data, i, &sa) < 0)
             return false;
         of = s->by_slot[sa.slot];
-        if (!of || !of->committed)
+        if (!of || !of->committed || of->is_twin)
             return false;
         a = (struct sink_answer){(enum sink_result)sa.result, sa.error, sa.mailbox};
         answer(of, &a);
@@ -534,7 +645,7 @@ static void refuse(struct sink *s, uint32_t delivery, int error)
 
     for (struct sink_message *m = s->queued.first, *next; m; m = next) {
         next = m->next;
-        if (m->delivery != delivery)
+        if (!waits_for(m, delivery))
             continue;
         list_remove(&s->queued, m);
         fail(m, error);
@@ -551,7 +662,7 @@ static bool take_no_files(struct sink *s, const struct chan_msg *m)
 {
     struct store_no_files nf;
 
-    if (store_no_files_decode(m->data, m->len, s->conf->delivery_count, &nf) < 0)
+    if (store_no_files_decode(m->data, m->len, s->pool_count, &nf) < 0)
         return false;
     s->pools[nf.delivery].asked = 0;
     refuse(s, nf.delivery, nf.error ? nf.error : EIO);
@@ -566,10 +677,10 @@ static void store_gone(struct sink *s)
     for (unsigned i = 0; i < STORE_SLOTS; i++) {
         struct sink_message *m = s->by_slot[i];
 
-        if (m && m->committed)
+        if (m && m->committed && !m->is_twin && !m->at)
             fail(m, EPIPE);
     }
-    for (uint32_t d = 0; d < s->conf->delivery_count; d++)
+    for (uint32_t d = 0; d < s->pool_count; d++)
         refuse(s, d, EPIPE);
     answer_failed(s);
 }

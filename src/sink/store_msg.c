@@ -6,6 +6,8 @@
 #include "base/chan.h"
 
 #define RECORD_HEAD ((size_t)16)
+#define RECORD_QUEUE ((size_t)16 + QUEUE_FILE_ID_MOST)
+#define QUEUED (UINT32_C(1) << 31) /* in count */
 
 static int exact(void *out, size_t size, const void *data, size_t len)
 {
@@ -36,6 +38,11 @@ size_t store_commit_size(uint32_t count)
     return RECORD_HEAD + (size_t)count * 4;
 }
 
+size_t store_commit_size_queued(uint32_t count)
+{
+    return store_commit_size(count) + RECORD_QUEUE;
+}
+
 void store_commit_add(struct buf *batch, uint32_t slot, uint64_t size, const uint32_t *mailboxes,
                       uint32_t count)
 {
@@ -45,6 +52,26 @@ void store_commit_add(struct buf *batch, uint32_t slot, uint64_t size, const uin
     buf_append(batch, mailboxes, (size_t)count * 4);
 }
 
+void store_commit_add_queued(struct buf *batch, uint32_t slot, uint64_t size, const uint32_t *mailboxes,
+                             uint32_t count, const struct store_commit_queue *queue)
+{
+    uint32_t marked = count | QUEUED;
+
+    buf_append(batch, &slot, 4);
+    buf_append(batch, &marked, 4);
+    buf_append(batch, &size, 8);
+    buf_append(batch, mailboxes, (size_t)count * 4);
+    buf_append(batch, &queue->slot, 4);
+    buf_append(batch, &queue->head, 4);
+    buf_append(batch, &queue->size, 8);
+    buf_append(batch, queue->id, QUEUE_FILE_ID_MOST);
+}
+
+static size_t size_of(const struct store_commit *c)
+{
+    return c->queued ? store_commit_size_queued(c->count) : store_commit_size(c->count);
+}
+
 size_t store_commit_datagram(const struct buf *batch)
 {
     const uint8_t *p = (const uint8_t *)buf_data(batch);
@@ -52,9 +79,9 @@ size_t store_commit_datagram(const struct buf *batch)
     struct store_commit c;
 
     while (store_commit_next(&p, &left, NULL, &c) == 1) {
-        if (used + store_commit_size(c.count) > CHAN_MAX)
+        if (used + size_of(&c) > CHAN_MAX)
             break;
-        used += store_commit_size(c.count);
+        used += size_of(&c);
     }
     return used;
 }
@@ -62,12 +89,40 @@ size_t store_commit_datagram(const struct buf *batch)
 static bool in_bounds(const struct store_commit *c, const struct store_bounds *b)
 {
     /* nobody has more recipients than there are mailboxes: duplicates were taken out by the worker */
-    if (c->slot >= STORE_SLOTS || c->size > b->size || c->count > b->mailboxes)
+    if (c->size > b->size || c->count > b->mailboxes || (c->queued && (!b->queue || c->queue.size > b->size)))
         return false;
     for (uint32_t i = 0; i < c->count; i++)
         if (store_commit_mailbox(c, i) >= b->mailboxes)
             return false;
     return true;
+}
+
+/* The form of the queue's part: a name that is one and nothing behind it, an envelope inside the file. */
+static bool take_queue(struct store_commit_queue *q, const uint8_t *p)
+{
+    size_t n;
+
+    *q = (struct store_commit_queue){0};
+    memcpy(&q->slot, p, 4);
+    memcpy(&q->head, p + 4, 4);
+    memcpy(&q->size, p + 8, 8);
+    memcpy(q->id, p + 16, QUEUE_FILE_ID_MOST);
+    n = strlen(q->id);
+    for (size_t i = n; i < QUEUE_FILE_ID_MOST; i++)
+        if (q->id[i] != '\0')
+            return false;
+    return q->slot < STORE_SLOTS && q->head > QUEUE_FILE_SIZE_AT + QUEUE_FILE_SIZE_DIGITS && q->head <= q->size &&
+           q->size <= INT64_MAX && queue_file_is_id((struct span){q->id, n});
+}
+
+/* Either a file and its mailboxes, or neither and a part for the queue. */
+static bool is_formed(const struct store_commit *c)
+{
+    if (c->count > STORE_RCPTS)
+        return false;
+    if (c->count)
+        return c->slot < STORE_SLOTS && (!c->queued || c->queue.slot != c->slot);
+    return c->queued && c->slot == STORE_NO_SLOT && c->size == 0;
 }
 
 int store_commit_next(const uint8_t **data, size_t *len, const struct store_bounds *b,
@@ -80,13 +135,17 @@ int store_commit_next(const uint8_t **data, size_t *len, const struct store_boun
     memcpy(&out->slot, *data, 4);
     memcpy(&out->count, *data + 4, 4);
     memcpy(&out->size, *data + 8, 8);
-    if (out->count == 0 || out->count > STORE_RCPTS || *len - RECORD_HEAD < (size_t)out->count * 4)
+    out->queued = out->count & QUEUED;
+    out->count &= ~QUEUED;
+    if (*len < size_of(out))
         return -1;
     out->mailboxes = *data + RECORD_HEAD;
-    if (b && !in_bounds(out, b))
+    if (out->queued && !take_queue(&out->queue, out->mailboxes + (size_t)out->count * 4))
         return -1;
-    *data += store_commit_size(out->count);
-    *len -= store_commit_size(out->count);
+    if (!is_formed(out) || (b && !in_bounds(out, b)))
+        return -1;
+    *data += size_of(out);
+    *len -= size_of(out);
     return 1;
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "sink/queue_file.h"
 #include "sink/sink.h"
 
 enum store_msg {
@@ -44,16 +45,31 @@ struct store_no_files {
     int32_t error;
 };
 
-/* One finished message inside STORE_COMMIT: slot, count, size, then count mailbox numbers. */
+#define STORE_NO_SLOT UINT32_MAX
+
+/* The queue's part of a finished message: a file of its own, with an envelope in front (queue_file.h), whose size the
+ * store fills in. All or none: in every mailbox and in the queue. */
+struct store_commit_queue {
+    uint32_t slot;
+    uint32_t head; /* bytes of the envelope; the rest is content */
+    uint64_t size; /* of the whole file */
+    char id[QUEUE_FILE_ID_MOST + 1]; /* and its name; in a record without the NUL, zeroes behind it */
+};
+
+/* One finished message inside STORE_COMMIT: slot, count, size, count mailbox numbers, and the queue's part where the
+ * highest bit of count says so. A message for the queue alone has STORE_NO_SLOT, no mailbox and no size. */
 struct store_commit {
     uint32_t slot, count;
     uint64_t size;
     const uint8_t *mailboxes; /* count numbers of 4 bytes, unaligned: read with store_commit_mailbox() */
+    bool queued;
+    struct store_commit_queue queue; /* if queued */
 };
 
 /* Against what the numbers of a worker are checked. */
 struct store_bounds {
-    uint32_t deliveries, mailboxes;
+    uint32_t deliveries, mailboxes; /* the queue counts as a delivery, behind the others, where there is one */
+    bool queue;
     uint64_t size; /* of one message */
 };
 
@@ -61,7 +77,11 @@ struct store_bounds {
 int store_want_decode(const void *data, size_t len, const struct store_bounds *b, struct store_want *out);
 void store_commit_add(struct buf *batch, uint32_t slot, uint64_t size, const uint32_t *mailboxes,
                       uint32_t count);
+/* The same with a part for the queue; slot STORE_NO_SLOT and count 0: for it alone. */
+void store_commit_add_queued(struct buf *batch, uint32_t slot, uint64_t size, const uint32_t *mailboxes,
+                             uint32_t count, const struct store_commit_queue *queue);
 size_t store_commit_size(uint32_t count); /* bytes a record takes */
+size_t store_commit_size_queued(uint32_t count);
 /* How many bytes of the batch, whole records, one datagram takes. */
 size_t store_commit_datagram(const struct buf *batch);
 /* Takes the next record off *data. 1: one; 0: the end; -1: malformed. b may be NULL: only the form is checked. */

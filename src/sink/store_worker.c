@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -199,24 +200,59 @@ static bool take_drop(struct store_worker *w, const struct chan_msg *m)
     return n > 0;
 }
 
+static struct pool_file take_slot(struct store_worker *w, uint32_t slot)
+{
+    struct pool_file f = w->slots[slot].file;
+
+    w->slots[slot].file = (struct pool_file){.fd = -1};
+    w->slots[slot].state = SLOT_COMMITTING;
+    return f;
+}
+
+static void commit_queued(struct store_worker *w, struct work *work, const struct store_commit_queue *q)
+{
+    work->queue_slot = q->slot;
+    work->queue_file = take_slot(w, q->slot);
+    work->message.queued = (struct message_queued){.fd = work->queue_file.fd, .size = q->size, .head = q->head};
+    memcpy(work->message.queued.id, q->id, sizeof q->id);
+}
+
 static void commit(struct store_worker *w, const struct store_commit *c)
 {
-    struct slot *s = &w->slots[c->slot];
     struct work *work = work_new(c->count);
 
     for (uint32_t i = 0; i < c->count; i++)
         work->mailboxes[i] = store_commit_mailbox(c, i);
     work->worker = w->number;
     work->slot = c->slot;
-    work->delivery = &w->r->deliveries[s->delivery];
-    work->file = s->file;
-    work->message.fd = s->file.fd;
+    work->delivery = w->r->queue;
+    if (c->slot != STORE_NO_SLOT) {
+        work->delivery = &w->r->deliveries[w->slots[c->slot].delivery];
+        work->file = take_slot(w, c->slot);
+        work->message.fd = work->file.fd;
+    }
     work->message.delivery = work->delivery;
     work->message.size = c->size;
-    s->file = (struct pool_file){.fd = -1};
-    s->state = SLOT_COMMITTING;
-    w->load += c->count;
+    if (c->queued)
+        commit_queued(w, work, &c->queue);
+    w->load += c->count + 1u;
     committer_add(w->r->committer, work);
+}
+
+/* It holds these files, and each is for what it is used for. */
+static bool holds(const struct store_worker *w, const struct store_commit *c)
+{
+    const struct slot *s;
+
+    if (c->slot != STORE_NO_SLOT) {
+        s = &w->slots[c->slot];
+        if (s->state != SLOT_HELD || &w->r->deliveries[s->delivery] == w->r->queue)
+            return false;
+    }
+    if (!c->queued)
+        return true;
+    s = &w->slots[c->queue.slot];
+    return s->state == SLOT_HELD && &w->r->deliveries[s->delivery] == w->r->queue;
 }
 
 static bool take_commit(struct store_worker *w, const struct chan_msg *m)
@@ -227,7 +263,7 @@ static bool take_commit(struct store_worker *w, const struct chan_msg *m)
     int r;
 
     while ((r = store_commit_next(&p, &left, &w->r->bounds, &c)) == 1) {
-        if (w->slots[c.slot].state != SLOT_HELD)
+        if (!holds(w, &c))
             return false;
         commit(w, &c);
     }
@@ -279,21 +315,23 @@ int store_worker_readable(struct store_worker *w)
 void store_worker_answer(struct store_worker *w, const struct work *done)
 {
     struct store_answer a = {
-        .slot = done->slot,
+        .slot = done->slot != STORE_NO_SLOT ? done->slot : done->queue_slot,
         .result = (uint32_t)store_result_of(done->message.error),
         .error = done->message.error,
         .mailbox = done->message.mailbox,
     };
 
-    assert(w->slots[done->slot].state == SLOT_COMMITTING);
-    free_slot(w, done->slot);
-    w->load -= done->message.count;
+    assert(w->slots[a.slot].state == SLOT_COMMITTING);
+    free_slot(w, a.slot);
+    if (done->queue_slot != a.slot && done->queue_slot != STORE_NO_SLOT)
+        free_slot(w, done->queue_slot);
+    w->load -= done->message.count + 1u;
     buf_append(&w->answers, &a, sizeof a);
 }
 
 static bool send_refusals(struct store_worker *w)
 {
-    for (uint32_t d = 0; d < w->r->conf->delivery_count; d++) {
+    for (uint32_t d = 0; d < w->r->bounds.deliveries; d++) {
         struct store_no_files nf = {.delivery = d, .error = w->owed[d].refused};
 
         if (!nf.error)
@@ -308,6 +346,6 @@ static bool send_refusals(struct store_worker *w)
 void store_worker_push(struct store_worker *w)
 {
     w->blocked = !send_answers(w) || !send_refusals(w);
-    for (uint32_t d = 0; d < w->r->conf->delivery_count && !w->blocked; d++)
+    for (uint32_t d = 0; d < w->r->bounds.deliveries && !w->blocked; d++)
         ask(w, d);
 }

@@ -5,7 +5,7 @@
 
 #include "sink/store_msg.h"
 
-static const struct store_bounds bounds = {.deliveries = 3, .mailboxes = 100, .size = 1 << 20};
+static const struct store_bounds bounds = {.deliveries = 3, .mailboxes = 100, .size = 1 << 20, .queue = true};
 
 static void check(bool ok)
 {
@@ -24,13 +24,19 @@ static void commits(const uint8_t *p, size_t n)
     while ((r = store_commit_next(&at, &left, &bounds, &c)) == 1) {
         uint32_t to[100];
 
-        check(c.slot < STORE_SLOTS && c.count > 0 && c.count <= bounds.mailboxes && c.size <= bounds.size);
+        check(c.count <= bounds.mailboxes && c.size <= bounds.size);
+        check(c.count ? c.slot < STORE_SLOTS : c.queued && c.slot == STORE_NO_SLOT);
+        check(!c.queued || (c.queue.slot < STORE_SLOTS && c.queue.slot != c.slot && c.queue.head <= c.queue.size &&
+                            c.queue.size <= bounds.size && queue_file_is_id(span_str(c.queue.id))));
         check(c.mailboxes >= p && c.mailboxes + (size_t)c.count * 4 <= p + n);
         for (uint32_t i = 0; i < c.count; i++) {
             to[i] = store_commit_mailbox(&c, i);
             check(to[i] < bounds.mailboxes);
         }
-        store_commit_add(&again, c.slot, c.size, to, c.count);
+        if (c.queued)
+            store_commit_add_queued(&again, c.slot, c.size, to, c.count, &c.queue);
+        else
+            store_commit_add(&again, c.slot, c.size, to, c.count);
         records++;
     }
     check(r == 0 || r == -1);

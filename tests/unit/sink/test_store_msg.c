@@ -124,6 +124,58 @@ START_TEST(a_datagram_holds_whole_records)
 }
 END_TEST
 
+static const struct store_bounds queue_bounds = {.deliveries = 3, .mailboxes = 5, .size = 1000, .queue = true};
+static const struct store_commit_queue part = {.slot = 9, .head = 200, .size = 900, .id = "6b03d3bf000001"};
+
+static int with_queue(uint32_t slot, uint64_t size, uint32_t count, const struct store_commit_queue *q,
+                      const struct store_bounds *bo)
+{
+    static const uint32_t to[] = {0, 1, 2, 3, 4};
+    struct buf b = {0};
+    struct store_commit c;
+    int r;
+
+    store_commit_add_queued(&b, slot, size, to, count, q);
+    ck_assert_uint_eq(b.len, store_commit_size_queued(count));
+    r = next(&b, b.len, bo, &c);
+    for (size_t n = 1; n < b.len; n++)
+        ck_assert_int_eq(next(&b, n, bo, &c), -1);
+    buf_clear(&b);
+    return r;
+}
+
+START_TEST(the_queues_part_is_checked)
+{
+    struct store_commit_queue q = part;
+
+    ck_assert_int_eq(with_queue(7, 999, 3, &q, &queue_bounds), 1);
+    ck_assert_int_eq(with_queue(STORE_NO_SLOT, 0, 0, &q, &queue_bounds), 1);
+    ck_assert_int_eq(with_queue(7, 999, 3, &q, &bounds), -1); /* there is no queue */
+    ck_assert_int_eq(with_queue(7, 0, 0, &q, &queue_bounds), -1);
+    ck_assert_int_eq(with_queue(STORE_NO_SLOT, 0, 1, &q, &queue_bounds), -1);
+    ck_assert_int_eq(with_queue(STORE_NO_SLOT, 5, 0, &q, &queue_bounds), -1);
+    ck_assert_int_eq(with_queue(9, 999, 3, &q, &queue_bounds), -1); /* one file twice */
+    q.slot = STORE_SLOTS;
+    ck_assert_int_eq(with_queue(7, 999, 3, &q, &queue_bounds), -1);
+    q = part;
+    q.head = 901;
+    ck_assert_int_eq(with_queue(7, 999, 3, &q, &queue_bounds), -1);
+    q.head = 42;
+    ck_assert_int_eq(with_queue(7, 999, 3, &q, &queue_bounds), -1);
+    q = part;
+    q.size = 1001;
+    ck_assert_int_eq(with_queue(7, 999, 3, &q, &queue_bounds), -1);
+    q = part;
+    strcpy(q.id, "../x");
+    ck_assert_int_eq(with_queue(7, 999, 3, &q, &queue_bounds), -1);
+    memset(q.id, 0, sizeof q.id);
+    ck_assert_int_eq(with_queue(7, 999, 3, &q, &queue_bounds), -1);
+    strcpy(q.id, "abc");
+    q.id[10] = 'x'; /* behind the end */
+    ck_assert_int_eq(with_queue(7, 999, 3, &q, &queue_bounds), -1);
+}
+END_TEST
+
 START_TEST(wants_and_drops_are_checked)
 {
     struct store_want w = {1, STORE_SLOTS}, out;
@@ -179,5 +231,5 @@ START_TEST(errno_becomes_a_result)
 END_TEST
 
 SUITE_MAIN("store_msg", records_come_back, every_cut_record_is_refused, every_number_is_checked,
-           a_count_that_lies_is_refused, a_datagram_holds_whole_records, wants_and_drops_are_checked,
+           a_count_that_lies_is_refused, a_datagram_holds_whole_records, the_queues_part_is_checked, wants_and_drops_are_checked,
            what_the_store_says_is_checked, errno_becomes_a_result)

@@ -1,0 +1,162 @@
+#include "sink/store_home.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "policy/rcpt_rule.h"
+#include "sink/fsops.h"
+#include "smtp/mail_path.h"
+
+/* ---- where */
+
+/* The first delivery that leads away from here. */
+static const char *way_out(const struct conf *c)
+{
+    for (unsigned i = 0; i < c->delivery_count; i++)
+        if (c->deliveries[i].type != CONF_DELIVERY_MAILDIR)
+            return c->deliveries[i].title;
+    return NULL;
+}
+
+static void find_home(void *arg, struct queue_home *out, struct peer_text address)
+{
+    const struct store_home *h = arg;
+    const char *at = memrchr(address.p, '@', address.n);
+    size_t n = at ? (size_t)(at - address.p) : address.n;
+    struct peer_text domain = at ? (struct peer_text){at + 1, address.n - n - 1} : (struct peer_text){"", 0};
+    char *local = mem_alloc(n + 1);
+    struct rcpt_verdict v;
+
+    n = mail_path_unquote(local, (struct span){address.p, n});
+    rcpt_rule(&v, h->conf, (struct peer_text){local, n}, domain);
+    free(local);
+    *out = (struct queue_home){.way = QUEUE_WAY_NONE};
+    if (v.reason <= RCPT_POSTMASTER)
+        *out = (struct queue_home){.way = QUEUE_WAY_LOCAL, .mailboxes = v.mailboxes, .mailbox_count = v.mailbox_count};
+    else if (v.reason == RCPT_NOT_OURS && way_out(h->conf))
+        *out = (struct queue_home){.way = QUEUE_WAY_ROUTE, .route = way_out(h->conf)};
+}
+
+/* ---- into mailboxes */
+
+struct letter {
+    int fd, tmp; /* tmp: where it has a name for a while, -1: nameless */
+    char name[NAMES_MOST];
+};
+
+static int create(struct store_home *h, uint32_t mailbox, struct letter *l)
+{
+    const struct delivery *d = maildir_delivery(h->maildirs, mailbox);
+    struct maildir *dir = maildir_get(h->maildirs, mailbox);
+
+    *l = (struct letter){.fd = -1, .tmp = -1};
+    if (!dir)
+        return -1;
+    delivery_act_as(d);
+    l->fd = fsops->create(dir->fd, d->conf->file_mode);
+    delivery_act_as(NULL);
+    if (l->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
+        static _Thread_local unsigned number;
+
+        names_make(l->name, clock_now().real_us, (int)getpid(), ++number, "report", 0);
+        l->tmp = maildir_open_part(h->maildirs, mailbox, "tmp");
+        delivery_act_as(d);
+        l->fd = l->tmp < 0 ? -1 : fsops->create_named(l->tmp, l->name, d->conf->file_mode);
+        delivery_act_as(NULL);
+    }
+    maildir_put(h->maildirs, dir);
+    return l->fd;
+}
+
+static void discard(struct store_home *h, uint32_t mailbox, struct letter *l)
+{
+    if (l->tmp >= 0) {
+        delivery_act_as(maildir_delivery(h->maildirs, mailbox));
+        (void)fsops->unlink(l->tmp, l->name);
+        delivery_act_as(NULL);
+        close(l->tmp);
+    }
+    if (l->fd >= 0)
+        close(l->fd);
+}
+
+static int write_all(int fd, const char *p, size_t n)
+{
+    while (n) {
+        ssize_t w = fsops->write(fd, p, n);
+
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w <= 0)
+            return -1;
+        p += w;
+        n -= (size_t)w;
+    }
+    return fsops->flush_data(fd);
+}
+
+static int deliver(void *arg, const unsigned *mailboxes, unsigned count, const char *text, size_t n)
+{
+    struct store_home *h = arg;
+    struct message m = {.fd = -1, .queued = {.fd = -1}, .size = n, .mailboxes = mailboxes, .count = count,
+                        .mailbox = UINT32_MAX};
+    struct letter l;
+    struct stat st;
+
+    if (!h->publish) {
+        names_host(h->host, h->conf->hostname);
+        h->publish = publish_new(h->maildirs, h->flusher, h->host, h->procfd, NULL);
+    }
+    if (create(h, mailboxes[0], &l) < 0 || write_all(l.fd, text, n) < 0 || fstat(l.fd, &st) < 0) {
+        m.error = errno ? errno : EIO;
+    } else {
+        m.fd = l.fd;
+        m.dev = st.st_dev;
+        m.delivery = maildir_delivery(h->maildirs, mailboxes[0]);
+        publish_message(h->publish, &m);
+        publish_end(h->publish);
+    }
+    discard(h, mailboxes[0], &l);
+    return m.error;
+}
+
+/* ---- routes */
+
+/* Titles of deliveries come and go with reloads: one that is gone is no mx and no LMTP, and the relay says so. */
+static const struct conf_delivery *route_of(const struct store_home *h, const char *title)
+{
+    for (unsigned i = 0; i < h->conf->delivery_count; i++)
+        if (strcmp(h->conf->deliveries[i].title, title) == 0)
+            return &h->conf->deliveries[i];
+    return NULL;
+}
+
+static bool by_domain(void *arg, const char *route)
+{
+    const struct conf_delivery *d = route_of(arg, route);
+
+    return d && d->type == CONF_DELIVERY_MX;
+}
+
+static bool is_final(void *arg, const char *route)
+{
+    const struct conf_delivery *d = route_of(arg, route);
+
+    return d && d->type == CONF_DELIVERY_LMTP;
+}
+
+void store_home_hooks(struct queue_hooks *out, struct store_home *h)
+{
+    *out = (struct queue_hooks){.home = find_home, .deliver = deliver, .by_domain = by_domain, .is_final = is_final, .arg = h};
+}
+
+void store_home_end(struct store_home *h)
+{
+    if (h->publish)
+        publish_free(&h->publish);
+}
