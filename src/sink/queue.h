@@ -5,7 +5,7 @@
  *     take over (lock, scan) -> start what is due, within limits -> results to the file's log, fdatasync ->
  *     reports published -> finished files unlinked, the directory flushed once a turn
  *
- * Memory: a record of some 200 bytes for each message and destination, whatever the message's size; heads and logs are
+ * Memory: a record of some 300 bytes for each message and destination, whatever the message's size; heads and logs are
  * read again when they are needed. Order of the steps is what makes a kill harmless: see queue_log.h.
  *
  * All functions are for the store's loop, except where it says otherwise. */
