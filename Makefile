@@ -93,10 +93,16 @@ UNIT_LIBS_session = $(UNIT_LIBS_relay)
 UNIT_LIBS_proc = $(LIBS)
 UNIT_LIBS_main = $(LIBS)
 unit: $(UNIT_BIN)
+# Asked for when tests are built, not by configure: `make check` installs it, often long after the first build.
+CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check)
+CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
+.PHONY: have-check
+have-check:
+	@$(PKG_CONFIG) --exists 'check >= 0.13' || { echo 'missing package (Debian name): check' >&2; exit 1; }
 define unit_rules
-$(OBJDIR)/unit/$(1)/%: tests/unit/$(1)/%.c $(call room_from,$(1))
+$(OBJDIR)/unit/$(1)/%: tests/unit/$(1)/%.c $(call room_from,$(1)) | have-check
 	@mkdir -p $$(@D)
-	$(CC) $(ALLCFLAGS) $(CHECK_CFLAGS) -Itests -DTESTS_DIR='"$(CURDIR)/tests"' -MMD -MP $(LINKFLAGS) -o $$@ $$< $(call room_from,$(1)) $(UNIT_LIBS_$(1)) $(CHECK_LIBS)
+	$(CC) $(ALLCFLAGS) $$(CHECK_CFLAGS) -Itests -DTESTS_DIR='"$(CURDIR)/tests"' -MMD -MP $(LINKFLAGS) -o $$@ $$< $(call room_from,$(1)) $(UNIT_LIBS_$(1)) $$(CHECK_LIBS)
 endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rules,$(r))))
 
