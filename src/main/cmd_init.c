@@ -42,7 +42,6 @@ static int show(const char *program, const char *dir)
 int cmd_init(const struct command_line *l)
 {
     struct init_set s = {.domain = l->domain ? l->domain : "example.test", .port = l->port_base, .force = l->force};
-    char *warning = NULL;
     struct err e;
 
     if (!l->dir) {
@@ -57,10 +56,7 @@ int cmd_init(const struct command_line *l)
     }
     s.dir = l->dir;
     s.user = find_user();
-    if (init_write(&s, &warning, &e) < 0)
+    if (init_write(&s, &e) < 0)
         return fail(&e);
-    if (warning)
-        fprintf(stderr, "postern: %s\n", warning);
-    free(warning);
     return show(l->program, l->dir);
 }

@@ -135,27 +135,6 @@ static int make_dir(const char *dir, mode_t mode, const struct passwd *owner, st
     return 0;
 }
 
-/* The first directory on the way to dir that `owner` may not pass; NULL when there is none. */
-static char *unreachable_at(const char *dir, const struct passwd *owner)
-{
-    for (size_t n = 1; n <= strlen(dir); n++) {
-        struct stat st;
-        char *part;
-        mode_t bit;
-
-        if (dir[n] != '/' && dir[n] != '\0')
-            continue;
-        part = mem_strn(dir, n);
-        if (stat(part, &st) == 0) {
-            bit = st.st_uid == owner->pw_uid ? S_IXUSR : st.st_gid == owner->pw_gid ? S_IXGRP : S_IXOTH;
-            if (!(st.st_mode & bit))
-                return part;
-        }
-        free(part);
-    }
-    return NULL;
-}
-
 static int write_parts(const struct init_set *s, const char *dir, const struct passwd *owner, struct err *e)
 {
     char *mail = mem_printf("%s/mail", dir), *host = mem_printf("mx.%s", s->domain), *conf = mem_printf("%s/postern.conf", dir);
@@ -174,13 +153,12 @@ static int write_parts(const struct init_set *s, const char *dir, const struct p
     return rc;
 }
 
-int init_write(const struct init_set *s, char **warning, struct err *e)
+int init_write(const struct init_set *s, struct err *e)
 {
     const struct passwd *owner = s->user ? getpwnam(s->user) : NULL;
-    char dir[PATH_MAX], *conf, *at;
+    char dir[PATH_MAX], *conf;
     int there;
 
-    *warning = NULL;
     if (make_dir(s->dir, 0755, NULL, e) < 0)
         return -1;
     if (!realpath(s->dir, dir))
@@ -192,14 +170,7 @@ int init_write(const struct init_set *s, char **warning, struct err *e)
     free(conf);
     if (there && !s->force)
         return err_set(e, "%s holds a set already; --force writes it anew and keeps the mail", dir);
-    if (write_parts(s, dir, owner, e) < 0)
-        return -1;
-    at = owner ? unreachable_at(dir, owner) : NULL;
-    if (at)
-        *warning = mem_printf("the account \"%s\", which owns the mail, cannot pass %s: chmod o+x %s, or choose another directory",
-                              s->user, at, at);
-    free(at);
-    return 0;
+    return write_parts(s, dir, owner, e);
 }
 
 static char *show(const char *program, const char *dir, const struct conf *c)

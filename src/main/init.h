@@ -16,8 +16,8 @@ struct init_set {
 
 bool init_is_domain(const char *name); /* letters, digits, hyphens; two labels at least */
 
-/* 0, or -1 and e. *warning: a sentence (the caller frees it) when s->user cannot reach the directory; else NULL. */
-int init_write(const struct init_set *s, char **warning, struct err *e);
+/* 0, or -1 and e. s->user need not be able to pass the directories above: the store opens its own before rights are dropped. */
+int init_write(const struct init_set *s, struct err *e);
 
 /* The three commands worth trying, for the set that is in dir; the caller frees. NULL and e: there is none. */
 char *init_show(const char *program, const char *dir, struct err *e);

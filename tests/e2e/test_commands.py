@@ -68,10 +68,27 @@ class Commands(DaemonTest):
         done = run(POSTERN, "init", "--dir", where, "--domain", "example.test")
         for word in ("swaks", "openssl s_client", "why"):
             self.assertIn(word, done.out)
+        self.assertEqual(done.err, "")
         self.assertEqual(run(POSTERN, "check", "-c", where / "postern.conf", check=False).returncode & ~1, 0)
         self.assertNotEqual(run(POSTERN, "init", "--dir", where, "--domain", "example.test", check=False).returncode, 0)
         out = run("openssl", "verify", "-CAfile", where / "ca.pem", where / "cert.pem").out
         self.assertIn("OK", out)
+
+    @unittest.skipUnless(IS_ROOT, "needs root: without it the daemon has the account of whoever starts it")
+    def test_init_where_the_account_cannot_go(self):
+        """A clone in /root: mail arrives all the same, so nothing may be said against it."""
+        d = self.prepared()
+        os.chmod(d.dir, 0o700)
+        done = run(POSTERN, "init", "--dir", d.dir / "set", "--domain", "example.test")
+        self.assertEqual(done.err, "")
+        d.start()
+        for reload in (False, True):
+            if reload:
+                d.reload()
+            with d.client() as c:
+                c.hello()
+                self.assertEqual(c.deliver(b"Subject: below a closed directory\n\n").code, 250)
+        self.assertEqual(len(d.messages()), 2)
 
     def test_explain(self):
         for text in ("451 4.7.6 STARTTLS required but not advertised", "starttls-not-supported",
