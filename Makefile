@@ -59,6 +59,9 @@ run:
 configure: configure.ac
 	@command -v autoconf >/dev/null || { echo "autoconf is missing: make deps-build (as root or with sudo), or install autoconf" >&2; exit 1; }
 	autoconf
+	@# its help names the directories of every GNU package; here only the prefix counts, and builds are in build/
+	@sed -i -e '/^  --exec-prefix=/,/^  *\[PREFIX\]/d' -e '/^By default, /,/^  --psdir=/d' -e '/^      --srcdir=/d' \
+	    -e '/^  LIBS  *libraries to pass/d' configure
 build/config.mk: configure src/config.mk.in src/config.h.in
 	@mkdir -p build
 	./configure -q
@@ -144,17 +147,12 @@ build/lint/%.ok: src/%.c .ci/clang-tidy
 	@touch $@
 
 # ---- install
-PREFIX ?= /usr/local
-BINDIR = $(DESTDIR)$(PREFIX)/bin
+PREFIX ?= $(or $(prefix),/usr/local)
 SBINDIR = $(DESTDIR)$(PREFIX)/sbin
 MANDIR = $(DESTDIR)$(PREFIX)/share/man
-ifeq ($(PREFIX),/usr)
-SYSCONFDIR = $(DESTDIR)/etc
-UNITDIR = $(DESTDIR)/lib/systemd/system
-else
-SYSCONFDIR = $(DESTDIR)$(PREFIX)/etc
-UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
-endif
+# What stands in /usr or /usr/local reads /etc/postern, as the manual pages say; elsewhere: postern -c FILE.
+SYSCONFDIR = $(DESTDIR)$(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
+UNITDIR = $(DESTDIR)$(if $(filter /usr,$(PREFIX)),,$(PREFIX))/lib/systemd/system
 install: all
 	install -d $(SBINDIR) $(MANDIR)/man5 $(MANDIR)/man8 $(SYSCONFDIR)/postern $(UNITDIR)
 	install -m 755 $(OBJDIR)/postern $(SBINDIR)/postern

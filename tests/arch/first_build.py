@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""`make run`, then `make check`, on a machine where the second installs the library check: the unit tests are built with
-it although configure ran before it was there; and without it they name it in one line."""
+"""The first build. `make run`, then `make check`, on a machine where the second installs the library check: the unit tests
+are built with it although configure ran before it was there; without it they name it in one line. configure lists no
+directory but the prefix, which counts; what is installed is where the program looks."""
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -44,7 +46,20 @@ def main():
         later = make("-n", test)
         if later.returncode or "-lcheck" not in later.stdout:
             bad.append("check came after configure, and is not linked: " + later.stdout[-2000:])
-    print("\n".join("FAIL " + b for b in bad) or "ok check may come after configure")
+        said = subprocess.run(["./configure", "--help"], cwd=top, stdout=subprocess.PIPE, text=True).stdout
+        listed = set(re.findall(r"^ .*?--([a-z-]+)=(?:[A-Z]*DIR|[A-Z]*PREFIX)", said, re.M))
+        if listed != {"prefix"} or "LIBS" in said:
+            bad.append(f"configure --help lists directories that nothing uses: {sorted(listed)}")
+        for word, unit in (("--prefix=/usr", "/lib"), ("--prefix=/usr/local", "/usr/local/lib")):
+            subprocess.run(["./configure", "-q", word], cwd=top, env=env, check=True)
+            out = make("-n", "install", "DESTDIR=/nowhere").stdout
+            for path in (word[9:] + "/sbin/postern", word[9:] + "/share/man/man8/postern.8", "/etc/postern/postern.conf",
+                         unit + "/systemd/system/postern.service"):
+                if not re.search(rf"[ >]/nowhere{path}$", out, re.M):
+                    bad.append(f"{word}: {path} is not installed")
+            if "|/etc|" not in out:
+                bad.append(f"{word}: the unit names another configuration")
+    print("\n".join("FAIL " + b for b in bad) or "ok the first build")
     return 1 if bad else 0
 
 
