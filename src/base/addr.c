@@ -15,8 +15,7 @@ static int addr_parse_unix(struct addr *out, const char *path, struct err *e)
     if (*path != '/')
         return err_set(e, "\"unix:%s\": the path must begin with /", path);
     if (strlen(path) >= sizeof un->sun_path)
-        return err_set(e, "\"unix:%s\": a socket path may have at most %zu bytes", path,
-                       sizeof un->sun_path - 1);
+        return err_set(e, "\"unix:%s\": a socket path may have at most %zu bytes", path, sizeof un->sun_path - 1);
     un->sun_family = AF_UNIX;
     memcpy(un->sun_path, path, strlen(path) + 1);
     out->len = (socklen_t)sizeof *un;
@@ -93,8 +92,7 @@ const char *addr_text(const struct addr *a, char dst[ADDR_TEXT])
         return dst;
     }
     addr_ip_text(a, ip);
-    snprintf(dst, ADDR_TEXT, a->ss.ss_family == AF_INET6 ? "[%.100s]:%u" : "%.100s:%u", ip,
-             (unsigned)addr_port(a));
+    snprintf(dst, ADDR_TEXT, a->ss.ss_family == AF_INET6 ? "[%.100s]:%u" : "%.100s:%u", ip, (unsigned)addr_port(a));
     return dst;
 }
 
@@ -114,8 +112,8 @@ bool addr_equal(const struct addr *a, const struct addr *b)
     if (a->ss.ss_family != b->ss.ss_family)
         return false;
     if (a->ss.ss_family == AF_UNIX)
-        return strcmp(((const struct sockaddr_un *)&a->ss)->sun_path,
-                      ((const struct sockaddr_un *)&b->ss)->sun_path) == 0;
+        return strcmp(((const struct sockaddr_un *)&a->ss)->sun_path, ((const struct sockaddr_un *)&b->ss)->sun_path) ==
+               0;
     ka = addr_key(a, 32, 128);
     kb = addr_key(b, 32, 128);
     return memcmp(ka.b, kb.b, sizeof ka.b) == 0 && addr_port(a) == addr_port(b);

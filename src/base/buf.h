@@ -15,7 +15,7 @@ struct buf {
 char *buf_data(const struct buf *b);
 void buf_append(struct buf *b, const void *p, size_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-char *buf_space(struct buf *b, size_t n);  /* room for n bytes at the end; then buf_added() */
+char *buf_space(struct buf *b, size_t n); /* room for n bytes at the end; then buf_added() */
 void buf_added(struct buf *b, size_t n);
 void buf_consume(struct buf *b, size_t n); /* gives the memory back when nothing is left */
 void buf_clear(struct buf *b);             /* forget the bytes and give the memory back */

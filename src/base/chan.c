@@ -18,8 +18,7 @@ int chan_pair(int fd[2], struct err *e)
     return 0;
 }
 
-int chan_send(int fd, uint32_t type, const void *data, size_t len, const int *fds, unsigned nfds,
-              struct err *e)
+int chan_send(int fd, uint32_t type, const void *data, size_t len, const int *fds, unsigned nfds, struct err *e)
 {
     union {
         struct cmsghdr h;
@@ -64,8 +63,8 @@ static int wait_for(int fd, short what, int timeout_ms)
     return r;
 }
 
-int chan_send_wait(int fd, int timeout_ms, uint32_t type, const void *data, size_t len,
-                   const int *fds, unsigned nfds, struct err *e)
+int chan_send_wait(int fd, int timeout_ms, uint32_t type, const void *data, size_t len, const int *fds, unsigned nfds,
+                   struct err *e)
 {
     for (;;) {
         int r = chan_send(fd, type, data, len, fds, nfds, e);
@@ -105,8 +104,7 @@ int chan_recv(int fd, void *buf, size_t cap, struct chan_msg *m, struct err *e)
         char b[CMSG_SPACE(sizeof(int) * CHAN_FDS)];
     } ctl;
     struct iovec iov[2] = {{&m->type, sizeof m->type}, {buf, cap}};
-    struct msghdr mh = {
-        .msg_iov = iov, .msg_iovlen = 2, .msg_control = &ctl, .msg_controllen = sizeof ctl};
+    struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2, .msg_control = &ctl, .msg_controllen = sizeof ctl};
     ssize_t n;
 
     memset(m, 0, sizeof *m);

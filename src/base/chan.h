@@ -26,11 +26,10 @@ int chan_pair(int fd[2], struct err *e);
 
 /* 1: sent whole. 0: would block, nothing sent, try again when writable. -1: the peer is gone (EPIPE,
  * ECONNRESET) or a bug (e says). Descriptors are duplicated to the peer, the caller keeps its own. */
-int chan_send(int fd, uint32_t type, const void *data, size_t len, const int *fds, unsigned nfds,
-              struct err *e);
+int chan_send(int fd, uint32_t type, const void *data, size_t len, const int *fds, unsigned nfds, struct err *e);
 /* The same, waiting at most timeout_ms for room. 0 means the time is over. */
-int chan_send_wait(int fd, int timeout_ms, uint32_t type, const void *data, size_t len,
-                   const int *fds, unsigned nfds, struct err *e);
+int chan_send_wait(int fd, int timeout_ms, uint32_t type, const void *data, size_t len, const int *fds, unsigned nfds,
+                   struct err *e);
 
 /* 1: a message. 0: none now. -1: end of file (e->text empty) or failure. buf: at least CHAN_MAX + 4. */
 int chan_recv(int fd, void *buf, size_t cap, struct chan_msg *m, struct err *e);

@@ -43,7 +43,7 @@ void clock_rfc5322(char dst[CLOCK_RFC5322_LEN], int64_t real_us)
 
     localtime_r(&t, &tm);
     off = tm.tm_gmtoff / 60;
-    snprintf(dst, CLOCK_RFC5322_LEN, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld",
-             day[tm.tm_wday], tm.tm_mday, month[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour,
-             tm.tm_min, tm.tm_sec, off < 0 ? '-' : '+', labs(off) / 60 % 24, labs(off) % 60);
+    snprintf(dst, CLOCK_RFC5322_LEN, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld", day[tm.tm_wday], tm.tm_mday,
+             month[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec, off < 0 ? '-' : '+',
+             labs(off) / 60 % 24, labs(off) % 60);
 }

@@ -201,8 +201,7 @@ void log_end(struct log_line *l)
         return;
     if (lost)
         log_int(l, "logLinesLost", (int64_t)lost);
-    memcpy(l->text + l->len, lg.format == LOG_FORMAT_JSON ? "}\n" : "\n",
-           lg.format == LOG_FORMAT_JSON ? 2 : 1);
+    memcpy(l->text + l->len, lg.format == LOG_FORMAT_JSON ? "}\n" : "\n", lg.format == LOG_FORMAT_JSON ? 2 : 1);
     l->len += lg.format == LOG_FORMAT_JSON ? 2 : 1;
     if (write_line(l) < 0)
         lg.lost++;

@@ -45,8 +45,7 @@ void log_ip(struct log_line *l, const char *ip_key, const char *port_key, const 
 void log_end(struct log_line *l);
 
 /* For the many lines with one or two words to say: details= is the formatted sentence. */
-void log_event(enum log_level level, const char *event, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+void log_event(enum log_level level, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 const char *log_level_name(enum log_level level);
 

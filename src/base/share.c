@@ -23,14 +23,14 @@ struct entry {
 
 struct slot {
     _Atomic uint32_t taken; /* the generation, 0: free */
-    _Atomic uint32_t live; /* entries with count > 0 */
-    uint32_t used;         /* entries with used set, writer only */
+    _Atomic uint32_t live;  /* entries with count > 0 */
+    uint32_t used;          /* entries with used set, writer only */
     _Atomic int64_t counter[SHARE_COUNTERS];
 };
 
 struct share {
     size_t size;
-    unsigned keys; /* power of two */
+    unsigned keys;      /* power of two */
     uint64_t secret[5]; /* of hash_key() */
     _Atomic int64_t kept[SHARE_COUNTERS];
     struct slot slot[SHARE_SLOTS];
@@ -40,10 +40,9 @@ struct share {
 const char *share_counter_name(enum share_counter c)
 {
     static const char *const name[SHARE_COUNTERS] = {
-        "connectionsNow", "connections",     "refused",          "tlsHandshakes",
-        "tlsFailures",    "ehloWithoutStarttls", "leftWithoutTls", "messages",
-        "messageBytes",   "messagesTempfail", "messagesRejected", "recipients",
-        "transactionsNow",
+        "connectionsNow",      "connections",    "refused",         "tlsHandshakes", "tlsFailures",
+        "ehloWithoutStarttls", "leftWithoutTls", "messages",        "messageBytes",  "messagesTempfail",
+        "messagesRejected",    "recipients",     "transactionsNow",
     };
 
     return name[c];
@@ -126,8 +125,7 @@ void share_add(struct share *s, int slot, enum share_counter c, int64_t delta)
     _Atomic int64_t *p = &s->slot[slot].counter[c];
 
     /* one writer: a load and a store, no locked instruction */
-    atomic_store_explicit(p, atomic_load_explicit(p, memory_order_relaxed) + delta,
-                          memory_order_relaxed);
+    atomic_store_explicit(p, atomic_load_explicit(p, memory_order_relaxed) + delta, memory_order_relaxed);
 }
 
 int64_t share_total(const struct share *s, enum share_counter c)

@@ -16,12 +16,12 @@
 enum share_counter {
     SHARE_CONNECTIONS_NOW,
     SHARE_CONNECTIONS,
-    SHARE_REFUSED,          /* 421 at the greeting: a limit was reached */
+    SHARE_REFUSED, /* 421 at the greeting: a limit was reached */
     SHARE_TLS_HANDSHAKES,
     SHARE_TLS_FAILURES,
     SHARE_EHLO_WITHOUT_STARTTLS, /* although the listener wants it */
     SHARE_LEFT_WITHOUT_TLS,
-    SHARE_MESSAGES,         /* answered 250 */
+    SHARE_MESSAGES, /* answered 250 */
     SHARE_MESSAGE_BYTES,
     SHARE_MESSAGES_TEMPFAIL,
     SHARE_MESSAGES_REJECTED,

@@ -39,9 +39,9 @@ void text_lower(char *s, size_t n);
 unsigned text_distance(const char *a, const char *b);
 
 /* strdup and friends that cannot fail: out of memory ends the process, and says so. */
-void *mem_alloc(size_t n);           /* zeroed */
-void *mem_grow(void *p, size_t n);   /* realloc */
-char *mem_str(const char *s);        /* NULL gives NULL */
+void *mem_alloc(size_t n);         /* zeroed */
+void *mem_grow(void *p, size_t n); /* realloc */
+char *mem_str(const char *s);      /* NULL gives NULL */
 char *mem_strn(const char *s, size_t n);
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

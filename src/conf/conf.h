@@ -55,14 +55,14 @@ enum conf_delivery_type {
 struct conf_delivery {
     const char *title;
     enum conf_delivery_type type;
-    const char *path;     /* template with %d and %u, absolute after load */
-    const char *owner;    /* user name or NULL: conf.user */
-    const char *group;    /* group name or NULL */
+    const char *path;           /* template with %d and %u, absolute after load */
+    const char *owner;          /* user name or NULL: conf.user */
+    const char *group;          /* group name or NULL */
     mode_t file_mode, dir_mode; /* 0600 and 0700 by default */
     struct conf_where where;
 };
 
-struct conf_mailbox { /* its index in conf.mailboxes is the number that store and workers speak of */
+struct conf_mailbox {   /* its index in conf.mailboxes is the number that store and workers speak of */
     const char *local;  /* lower case */
     const char *domain; /* A-label, lower case */
     unsigned delivery;  /* index into conf.deliveries */
@@ -77,12 +77,12 @@ struct conf_address {
 };
 
 struct conf_domain {
-    const char *name; /* A-label, lower case */
+    const char *name;               /* A-label, lower case */
     struct conf_address *addresses; /* sorted by local (strcmp), for bsearch; aliases fully expanded */
     unsigned address_count;
     struct conf_address *catch_all; /* or NULL */
     char subaddress_separator;      /* '+' by default, 0: off */
-    bool unavailable; /* its mailbox file could not be read and no last good one exists: 451, never 550 */
+    bool unavailable;               /* its mailbox file could not be read and no last good one exists: 451, never 550 */
     struct conf_where where;
 };
 
@@ -93,20 +93,20 @@ struct conf_limits { /* seconds, bytes, counts; every one an option, RFC 5321's 
     unsigned min_rate; /* bytes per second inside a line or body, after a grace period */
     unsigned max_connections, max_per_address, max_per_network; /* network: /24, /64 */
     size_t session_memory;
-    unsigned busy_percent, busy_timeout; /* above 80 %: 30 s without an accepted command */
+    unsigned busy_percent, busy_timeout;     /* above 80 %: 30 s without an accepted command */
     unsigned drain_idle, shutdown_data_time; /* 60 s, 5 s */
 };
 
 enum conf_log_target { CONF_LOG_STDERR, CONF_LOG_SYSLOG, CONF_LOG_FILE };
 
 struct conf {
-    const char *file;      /* as given */
+    const char *file; /* as given */
     const char *hostname;
     const char *state_dir;
     const char *user, *worker_user; /* NULL: the current user; worker_user not given: the same pointer as user */
     const char *group;
-    unsigned workers;      /* resolved: never 0 */
-    bool lab;              /* floors of RFC 5321 may be undercut: tests only */
+    unsigned workers; /* resolved: never 0 */
+    bool lab;         /* floors of RFC 5321 may be undercut: tests only */
     struct conf_limits limits;
     bool normalize_newlines;
     struct net *trusted_networks; /* exempt from counting limits; loopback always is */
@@ -146,9 +146,8 @@ struct conf_problems {
     unsigned errors; /* those that are not warnings */
 };
 void conf_problems_free(struct conf_problems *p);
-void conf_problem_add(struct conf_problems *p, bool warning, const char *file, unsigned line,
-                      const char *option, const char *remedy, const char *fmt, ...)
-    __attribute__((format(printf, 7, 8)));
+void conf_problem_add(struct conf_problems *p, bool warning, const char *file, unsigned line, const char *option,
+                      const char *remedy, const char *fmt, ...) __attribute__((format(printf, 7, 8)));
 /* "postern.conf:12: tls: unknown value \"strattls\"; nearest: starttls". Caller frees. */
 char *conf_problem_text(const struct conf_problem *p);
 

@@ -17,8 +17,7 @@ static struct span trim(const char *p, const char *end)
     return (struct span){p, (size_t)(end - p)};
 }
 
-static void alias(struct conf_domains *d, struct conf_names *n, struct span text,
-                  const struct conf_place *at)
+static void alias(struct conf_domains *d, struct conf_names *n, struct span text, const struct conf_place *at)
 {
     const char *equal = memchr(text.p, '=', text.n), *end = text.p + text.n;
     char local[CONF_NAME_MAX + 1];
@@ -26,8 +25,7 @@ static void alias(struct conf_domains *d, struct conf_names *n, struct span text
     struct err e;
 
     if (!equal) {
-        conf_domain_say(d->b, at, "write name=target,target", "\"%.*s\" is not an alias",
-                        (int)text.n, text.p);
+        conf_domain_say(d->b, at, "write name=target,target", "\"%.*s\" is not an alias", (int)text.n, text.p);
         return;
     }
     if (conf_mailbox_name(local, trim(text.p, equal), &e)) {
@@ -76,8 +74,8 @@ static void say_loop(struct walk *w, const struct conf_name *again)
     for (; i < w->depth; i++)
         buf_printf(&chain, "%s@%s -> ", w->step[i].name->local, w->step[i].in->domain.name);
     buf_printf(&chain, "%s", again->local);
-    conf_domain_say(w->d->b, &again->alias->at, "let one of them name a mailbox",
-                    "a loop of aliases: %s", buf_str(&chain));
+    conf_domain_say(w->d->b, &again->alias->at, "let one of them name a mailbox", "a loop of aliases: %s",
+                    buf_str(&chain));
     buf_clear(&chain);
 }
 
@@ -99,9 +97,8 @@ static char *nearest_name(const struct conf_names *n, const char *local)
 }
 
 /* The name a target means, or NULL: said, or (domain unavailable) not to be known now. */
-static struct conf_name *target(struct walk *w, const struct conf_names *own,
-                                const struct conf_alias *a, struct span text,
-                                const struct conf_names **in)
+static struct conf_name *target(struct walk *w, const struct conf_names *own, const struct conf_alias *a,
+                                struct span text, const struct conf_names **in)
 {
     const struct conf_building *b = w->d->b;
     const char *sign = memrchr(text.p, '@', text.n);
@@ -119,10 +116,9 @@ static struct conf_name *target(struct walk *w, const struct conf_names *own,
         }
         *in = conf_domain_by_name(w->d, domain);
         if (!*in) {
-            conf_domain_say(
-                b, &a->at, "name a mailbox of a configured domain",
-                "%.*s is in a domain that is not configured: postern does not forward mail",
-                (int)text.n, text.p);
+            conf_domain_say(b, &a->at, "name a mailbox of a configured domain",
+                            "%.*s is in a domain that is not configured: postern does not forward mail", (int)text.n,
+                            text.p);
             return NULL;
         }
         text.n = (size_t)(sign - text.p);
@@ -135,8 +131,7 @@ static struct conf_name *target(struct walk *w, const struct conf_names *own,
     if (found || (*in)->domain.unavailable)
         return found;
     remedy = nearest_name(*in, local);
-    conf_domain_say(b, &a->at, remedy, "there is no mailbox or alias %s in %s", local,
-                    (*in)->domain.name);
+    conf_domain_say(b, &a->at, remedy, "there is no mailbox or alias %s in %s", local, (*in)->domain.name);
     free(remedy);
     return NULL;
 }
@@ -145,8 +140,8 @@ static void resolve(struct walk *w, const struct conf_names *in, struct conf_nam
 
 /* Goes through the targets: follow makes sure that they are resolved, else their mailboxes are put
  * together. */
-static void each_target(struct walk *w, const struct conf_names *in, struct conf_alias *a,
-                        struct conf_name **list, unsigned *count)
+static void each_target(struct walk *w, const struct conf_names *in, struct conf_alias *a, struct conf_name **list,
+                        unsigned *count)
 {
     const char *p = a->targets, *end = p + strlen(p);
 
@@ -183,8 +178,7 @@ static unsigned commas(const char *p)
     return n;
 }
 
-static void collect(struct walk *w, struct conf_alias *a, struct conf_name *const *list,
-                    unsigned count)
+static void collect(struct walk *w, struct conf_alias *a, struct conf_name *const *list, unsigned count)
 {
     struct conf_domains *d = w->d;
     unsigned most = 0;
@@ -230,8 +224,8 @@ static void resolve(struct walk *w, const struct conf_names *in, struct conf_nam
         return;
     }
     if (w->depth == CONF_ALIAS_DEPTH) {
-        conf_domain_say(w->d->b, &a->at, "let it name mailboxes",
-                        "aliases of aliases, more than %u deep", CONF_ALIAS_DEPTH);
+        conf_domain_say(w->d->b, &a->at, "let it name mailboxes", "aliases of aliases, more than %u deep",
+                        CONF_ALIAS_DEPTH);
         a->state = CONF_ALIAS_DONE;
         return;
     }

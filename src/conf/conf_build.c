@@ -61,11 +61,10 @@ void conf_free(struct conf **c)
     *c = NULL;
 }
 
-const struct conf_raw_section **conf_build_sections(const struct conf_building *b,
-                                                    enum conf_section_kind kind, unsigned *count)
+const struct conf_raw_section **conf_build_sections(const struct conf_building *b, enum conf_section_kind kind,
+                                                    unsigned *count)
 {
-    const struct conf_raw_section **list =
-        mem_alloc(b->raw->count * sizeof(struct conf_raw_section *));
+    const struct conf_raw_section **list = mem_alloc(b->raw->count * sizeof(struct conf_raw_section *));
 
     *count = 0;
     for (unsigned i = 0; i < b->raw->count; i++)
@@ -77,8 +76,7 @@ const struct conf_raw_section **conf_build_sections(const struct conf_building *
 static unsigned cpus(void)
 {
     cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
-                                                        : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
 
     return n < 1 ? 1 : n > 8 ? 8 : (unsigned)n;
 }
@@ -99,8 +97,7 @@ static void own_hostname(const struct conf_building *b)
     if (!reported && !strchr(c->hostname, '.'))
         conf_problem_add(b->p, true, s ? s->file : b->file, s ? s->line : 0, "hostname",
                          "write the name that the MX record points to",
-                         "\"%s\" is not a full name: some senders distrust it (RFC 5321 2.3.5)",
-                         c->hostname);
+                         "\"%s\" is not a full name: some senders distrust it (RFC 5321 2.3.5)", c->hostname);
 }
 
 static void global(const struct conf_building *b)
@@ -116,8 +113,8 @@ static void global(const struct conf_building *b)
     if (c->lab) {
         const struct conf_raw_setting *s = conf_raw_find(&b->raw->sections[0], "lab");
 
-        conf_problem_add(b->p, true, s ? s->file : b->file, s ? s->line : 0, "lab",
-                         "remove it outside of tests", "floors of RFC 5321 may be undercut");
+        conf_problem_add(b->p, true, s ? s->file : b->file, s ? s->line : 0, "lab", "remove it outside of tests",
+                         "floors of RFC 5321 may be undercut");
     }
 }
 
@@ -133,23 +130,21 @@ static void logging(const struct conf_building *b)
     if (n)
         log = list[0];
     for (unsigned i = 1; i < n; i++)
-        conf_problem_add(b->p, false, list[i]->file, list[i]->line, "log",
-                         "put both into one section",
+        conf_problem_add(b->p, false, list[i]->file, list[i]->line, "log", "put both into one section",
                          "a second log section; the first is in line %u", log->line);
     conf_value_fill(b, log, c);
     file = conf_raw_find(log, "file");
     if (file && !conf_raw_find(log, "target"))
         c->log_target = CONF_LOG_FILE;
     else if (file && c->log_target != CONF_LOG_FILE)
-        conf_build_error(b, file, 0, "write target = file, or remove it",
-                         "a file that nothing is written to");
+        conf_build_error(b, file, 0, "write target = file, or remove it", "a file that nothing is written to");
     else if (!file && c->log_target == CONF_LOG_FILE)
         conf_problem_add(b->p, false, log->file, log->line, "file", NULL, "target = file needs it");
     free(list);
 }
 
-struct conf *conf_build(const struct conf_raw *raw, const char *file,
-                        const struct conf_reader *reader, struct conf_problems *p)
+struct conf *conf_build(const struct conf_raw *raw, const char *file, const struct conf_reader *reader,
+                        struct conf_problems *p)
 {
     struct conf_whole *w = mem_alloc(sizeof *w);
     struct conf *c = &w->conf;

@@ -26,8 +26,8 @@ struct conf_building {
     unsigned parse_errors; /* a section may be missing because it could not be read */
 };
 
-struct conf *conf_build(const struct conf_raw *raw, const char *file,
-                        const struct conf_reader *reader, struct conf_problems *p);
+struct conf *conf_build(const struct conf_raw *raw, const char *file, const struct conf_reader *reader,
+                        struct conf_problems *p);
 
 /* conf_value.c: fills the fields that the option table knows of one section's struct, defaults
  * included. */
@@ -42,20 +42,18 @@ void conf_delivery_build(const struct conf_building *b);
 /* Does the template have %d, or %u? */
 bool conf_delivery_uses(const char *path, char what);
 /* Expands the template for one mailbox. Memory of the snapshot. */
-char *conf_delivery_path(struct conf *c, const struct conf_delivery *d, const char *local,
-                         const char *domain);
+char *conf_delivery_path(struct conf *c, const struct conf_delivery *d, const char *local, const char *domain);
 /* conf_domain.c */
 void conf_domain_build(const struct conf_building *b);
 
 /* The sections of one kind, in the order of the text, those with a bad title left out; *count of
  * them. malloc'd. */
-const struct conf_raw_section **conf_build_sections(const struct conf_building *b,
-                                                    enum conf_section_kind kind, unsigned *count);
+const struct conf_raw_section **conf_build_sections(const struct conf_building *b, enum conf_section_kind kind,
+                                                    unsigned *count);
 /* One problem about a value of a setting; v: which one (its line), or UINT_MAX for the setting as
  * such. */
-void conf_build_error(const struct conf_building *b, const struct conf_raw_setting *s, unsigned v,
-                      const char *remedy, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
+void conf_build_error(const struct conf_building *b, const struct conf_raw_setting *s, unsigned v, const char *remedy,
+                      const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 /* conf_problem.c */
 void conf_problems_move(struct conf_problems *to, struct conf_problems *from);

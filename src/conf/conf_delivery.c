@@ -12,8 +12,7 @@ bool conf_delivery_uses(const char *path, char what)
     return false;
 }
 
-static void check_path(const struct conf_building *b, const struct conf_raw_section *sec,
-                       const struct conf_delivery *d)
+static void check_path(const struct conf_building *b, const struct conf_raw_section *sec, const struct conf_delivery *d)
 {
     const struct conf_raw_setting *s = conf_raw_find(sec, "path");
 
@@ -34,8 +33,7 @@ static void check_path(const struct conf_building *b, const struct conf_raw_sect
                          "without %%u all mailboxes would share one directory");
 }
 
-char *conf_delivery_path(struct conf *c, const struct conf_delivery *d, const char *local,
-                         const char *domain)
+char *conf_delivery_path(struct conf *c, const struct conf_delivery *d, const char *local, const char *domain)
 {
     size_t n = 1, nl = strlen(local), nd = strlen(domain);
     char *out, *to;
@@ -51,13 +49,7 @@ char *conf_delivery_path(struct conf *c, const struct conf_delivery *d, const ch
         p++;
         if (*p == '\0') /* refused by check_path() */
             break;
-        memcpy(to,
-               *p == 'u'   ? local
-               : *p == 'd' ? domain
-                           : "%",
-               *p == 'u'   ? nl
-               : *p == 'd' ? nd
-                           : 1);
+        memcpy(to, *p == 'u' ? local : *p == 'd' ? domain : "%", *p == 'u' ? nl : *p == 'd' ? nd : 1);
         to += *p == 'u' ? nl : *p == 'd' ? nd : 1;
     }
     return out;
@@ -66,8 +58,7 @@ char *conf_delivery_path(struct conf *c, const struct conf_delivery *d, const ch
 void conf_delivery_build(const struct conf_building *b)
 {
     struct conf *c = b->conf;
-    const struct conf_raw_section **list =
-        conf_build_sections(b, CONF_DELIVERY, &c->delivery_count);
+    const struct conf_raw_section **list = conf_build_sections(b, CONF_DELIVERY, &c->delivery_count);
 
     c->deliveries = conf_keep(c, c->delivery_count * sizeof *c->deliveries);
     for (unsigned i = 0; i < c->delivery_count; i++) {

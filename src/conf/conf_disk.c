@@ -10,8 +10,7 @@
 
 #define READ_MAX ((off_t)64 * 1024 * 1024)
 
-static int read_whole(int fd, const char *path, size_t size, char **text, size_t *len,
-                      struct err *e)
+static int read_whole(int fd, const char *path, size_t size, char **text, size_t *len, struct err *e)
 {
     char *p = mem_alloc(size + 1);
     size_t n = 0;
@@ -63,8 +62,7 @@ int conf_read_disk(void *arg, const char *path, char **text, size_t *len, struct
 static unsigned find_state_dir(const struct conf_scan *s)
 {
     for (unsigned i = 0; i + 2 < s->count; i++)
-        if (conf_token_is(&s->tokens[i], "state-dir") && s->tokens[i + 1].kind == '=' &&
-            s->tokens[i + 2].kind == 't')
+        if (conf_token_is(&s->tokens[i], "state-dir") && s->tokens[i + 1].kind == '=' && s->tokens[i + 2].kind == 't')
             return i;
     return s->count;
 }

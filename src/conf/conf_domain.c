@@ -10,8 +10,8 @@
 
 #include "conf/conf_idn.h"
 
-void conf_domain_say(const struct conf_building *b, const struct conf_place *at, const char *remedy,
-                     const char *fmt, ...)
+void conf_domain_say(const struct conf_building *b, const struct conf_place *at, const char *remedy, const char *fmt,
+                     ...)
 {
     char text[1024];
     va_list ap;
@@ -27,8 +27,8 @@ void conf_domain_say(const struct conf_building *b, const struct conf_place *at,
 void conf_domain_say_rest(const struct conf_building *b, const struct conf_place *at)
 {
     if (*at->said > CONF_PLACE_MAX)
-        conf_problem_add(b->p, false, at->file, at->line, at->option, NULL,
-                         "and %u more like these", *at->said - CONF_PLACE_MAX);
+        conf_problem_add(b->p, false, at->file, at->line, at->option, NULL, "and %u more like these",
+                         *at->said - CONF_PLACE_MAX);
 }
 
 static int by_local(const void *a, const void *b)
@@ -38,16 +38,14 @@ static int by_local(const void *a, const void *b)
 
 static int by_domain(const void *a, const void *b)
 {
-    return strcmp((*(struct conf_names *const *)a)->domain.name,
-                  (*(struct conf_names *const *)b)->domain.name);
+    return strcmp((*(struct conf_names *const *)a)->domain.name, (*(struct conf_names *const *)b)->domain.name);
 }
 
 struct conf_names *conf_domain_by_name(const struct conf_domains *d, const char *name)
 {
     struct conf_names key = {.domain.name = name}, *k = &key, **found;
 
-    found =
-        d->count ? bsearch(&k, d->sorted, d->count, sizeof(struct conf_names *), by_domain) : NULL;
+    found = d->count ? bsearch(&k, d->sorted, d->count, sizeof(struct conf_names *), by_domain) : NULL;
     return found ? *found : NULL;
 }
 
@@ -61,18 +59,14 @@ struct conf_name *conf_domain_name(const struct conf_names *n, const char *local
 static void unknown_delivery(const struct conf_building *b, const struct conf_raw_setting *s)
 {
     const struct conf *c = b->conf;
-    const char **names = mem_alloc((c->delivery_count + 1) * sizeof *names), *nearest,
-               *title = s->values[0].text;
+    const char **names = mem_alloc((c->delivery_count + 1) * sizeof *names), *nearest, *title = s->values[0].text;
     char *remedy;
 
     for (unsigned i = 0; i < c->delivery_count; i++)
         names[i] = c->deliveries[i].title;
     nearest = conf_nearest(names, title);
-    remedy =
-        nearest
-            ? mem_printf("nearest: %s", nearest)
-            : mem_printf("write delivery \"%s\" { type = maildir path = \"/var/mail/%%d/%%u\" }",
-                         title);
+    remedy = nearest ? mem_printf("nearest: %s", nearest)
+                     : mem_printf("write delivery \"%s\" { type = maildir path = \"/var/mail/%%d/%%u\" }", title);
     conf_build_error(b, s, 0, remedy, "there is no delivery \"%s\"", title);
     free(remedy);
     free(names);
@@ -92,12 +86,10 @@ static void deliver(const struct conf_building *b, struct conf_names *n)
     if (s && !s->bad)
         unknown_delivery(b, s);
     else if (!s && c->delivery_count != 1 && (c->delivery_count || b->parse_errors == 0))
-        conf_problem_add(
-            b->p, false, n->section->file, n->section->line, "deliver",
-            c->delivery_count
-                ? "name one of them"
-                : "write delivery \"local\" { type = maildir path = \"/var/mail/%d/%u\" }",
-            c->delivery_count ? "there are several deliveries" : "there is no delivery");
+        conf_problem_add(b->p, false, n->section->file, n->section->line, "deliver",
+                         c->delivery_count ? "name one of them"
+                                           : "write delivery \"local\" { type = maildir path = \"/var/mail/%d/%u\" }",
+                         c->delivery_count ? "there are several deliveries" : "there is no delivery");
 }
 
 static void separator(const struct conf_building *b, struct conf_names *n)
@@ -149,8 +141,7 @@ static void sort_domains(struct conf_domains *d)
 
         if (by_domain(&d->sorted[i - 1], &d->sorted[i]) == 0)
             conf_problem_add(d->b->p, false, a->line > b->line ? a->file : b->file,
-                             a->line > b->line ? a->line : b->line, "domain",
-                             "put both into one section",
+                             a->line > b->line ? a->line : b->line, "domain", "put both into one section",
                              "%s is configured twice; first in line %u", d->sorted[i]->domain.name,
                              a->line > b->line ? b->line : a->line);
     }
@@ -175,14 +166,14 @@ static void sort_names(const struct conf_building *b, struct conf_names *n)
         at.file = name->line > last->line ? name->file : last->file;
         at.line = name->line > last->line ? name->line : last->line;
         if (name->alias && last->alias)
-            conf_domain_say(b, &at, "put their targets into one", "a second alias %s of %s",
-                            name->local, n->domain.name);
+            conf_domain_say(b, &at, "put their targets into one", "a second alias %s of %s", name->local,
+                            n->domain.name);
         else if (name->alias || last->alias)
-            conf_domain_say(b, &at, "give them different names",
-                            "%s is both a mailbox and an alias of %s", name->local, n->domain.name);
+            conf_domain_say(b, &at, "give them different names", "%s is both a mailbox and an alias of %s", name->local,
+                            n->domain.name);
         else if (++said <= CONF_PLACE_MAX)
-            conf_problem_add(b->p, true, at.file, at.line, at.option, "remove one",
-                             "%s stands there twice", name->local);
+            conf_problem_add(b->p, true, at.file, at.line, at.option, "remove one", "%s stands there twice",
+                             name->local);
     }
     conf_domain_say_rest(b, &at);
     n->count = kept;
@@ -220,8 +211,7 @@ static void addresses(struct conf *c, struct conf_names *n, unsigned *numbers)
             a->mailboxes = name->alias->mailboxes;
             a->mailbox_count = name->alias->count;
         }
-        domain->address_count +=
-            a->mailbox_count > 0; /* none: all its targets are in a file not readable now */
+        domain->address_count += a->mailbox_count > 0; /* none: all its targets are in a file not readable now */
     }
 }
 
@@ -261,8 +251,8 @@ static void catch_all(const struct conf_building *b, struct conf_names *n)
         n->domain.catch_all = conf_keep(b->conf, sizeof *a);
         *n->domain.catch_all = (struct conf_address){"", a->mailboxes, a->mailbox_count};
     } else if (!n->domain.unavailable) {
-        conf_build_error(b, s, 0, "add it to mailboxes", "there is no mailbox or alias %s in %s",
-                         local, n->domain.name);
+        conf_build_error(b, s, 0, "add it to mailboxes", "there is no mailbox or alias %s in %s", local,
+                         n->domain.name);
     }
 }
 
@@ -291,8 +281,7 @@ static void postmaster(struct conf *c, const struct conf_domains *d)
 static void shared_paths(const struct conf_building *b, const struct conf_domains *d)
 {
     const struct conf *c = b->conf;
-    const struct conf_names **first =
-        mem_alloc((c->delivery_count + 1) * sizeof(struct conf_names *));
+    const struct conf_names **first = mem_alloc((c->delivery_count + 1) * sizeof(struct conf_names *));
 
     for (unsigned i = 0; i < d->count && c->delivery_count; i++) {
         const struct conf_names *n = &d->all[i];
@@ -301,10 +290,9 @@ static void shared_paths(const struct conf_building *b, const struct conf_domain
         if (!first[n->delivery]) {
             first[n->delivery] = n;
         } else if (!conf_delivery_uses(to->path, 'd')) {
-            conf_problem_add(b->p, false, to->where.file, to->where.line, "path",
-                             "put %d into the path",
-                             "mailboxes of %s and %s would share directories",
-                             first[n->delivery]->domain.name, n->domain.name);
+            conf_problem_add(b->p, false, to->where.file, to->where.line, "path", "put %d into the path",
+                             "mailboxes of %s and %s would share directories", first[n->delivery]->domain.name,
+                             n->domain.name);
             break;
         }
     }
@@ -351,8 +339,7 @@ void conf_domain_build(const struct conf_building *b)
     shared_paths(b, &d);
     publish(c, &d);
     if (count == 0 && b->parse_errors == 0)
-        conf_problem_add(b->p, true, b->file, 0, "domain",
-                         "write domain \"example.org\" { mailboxes = {\"alice\"} }",
+        conf_problem_add(b->p, true, b->file, 0, "domain", "write domain \"example.org\" { mailboxes = {\"alice\"} }",
                          "there is no domain: every recipient will be refused");
     for (unsigned i = 0; i < d.count; i++)
         free(d.all[i].list);

@@ -14,8 +14,7 @@ struct conf_place {
     const char *file;
     unsigned line;
     const char *option;
-    unsigned
-        *said; /* problems of this list or file so far: past CONF_PLACE_MAX they are only counted */
+    unsigned *said; /* problems of this list or file so far: past CONF_PLACE_MAX they are only counted */
 };
 #define CONF_PLACE_MAX 20
 
@@ -59,8 +58,8 @@ struct conf_domains {
 
 struct conf_names *conf_domain_by_name(const struct conf_domains *d, const char *name);
 struct conf_name *conf_domain_name(const struct conf_names *n, const char *local);
-void conf_domain_say(const struct conf_building *b, const struct conf_place *at, const char *remedy,
-                     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void conf_domain_say(const struct conf_building *b, const struct conf_place *at, const char *remedy, const char *fmt,
+                     ...) __attribute__((format(printf, 4, 5)));
 void conf_domain_say_rest(const struct conf_building *b, const struct conf_place *at);
 
 /* conf_mailbox.c: mailboxes and mailbox-file. */
@@ -72,8 +71,7 @@ struct conf_name *conf_mailbox_add(struct conf_domains *d, struct conf_names *n,
                                    const struct conf_place *at);
 /* Calls each line of a list file that holds something, comments and white space cut off. 0, or -1:
  * it cannot be read, which was said as a warning and marks the domain unavailable. */
-int conf_mailbox_lines(struct conf_domains *d, struct conf_names *n,
-                       const struct conf_raw_setting *s,
+int conf_mailbox_lines(struct conf_domains *d, struct conf_names *n, const struct conf_raw_setting *s,
                        void line(struct conf_domains *d, struct conf_names *n, struct span text,
                                  const struct conf_place *at));
 

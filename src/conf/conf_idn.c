@@ -58,8 +58,7 @@ int conf_idn_ascii(char dst[CONF_IDN_LEN], struct span name, struct err *e)
     rc = idn2_lookup_u8((const uint8_t *)text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
     if (rc != IDN2_OK)
         return err_set(e, "\"%s\" is not a domain name: %s", text, idn2_strerror(rc));
-    rc = strlen((char *)ascii) < CONF_IDN_LEN ? 0
-                                              : err_set(e, "a domain name has at most 253 letters");
+    rc = strlen((char *)ascii) < CONF_IDN_LEN ? 0 : err_set(e, "a domain name has at most 253 letters");
     if (rc == 0) {
         memcpy(dst, ascii, strlen((char *)ascii) + 1);
         text_lower(dst, strlen(dst));

@@ -11,32 +11,28 @@ static void check_title(const struct conf_building *b, const struct conf_raw_sec
 {
     size_t n = strlen(s->title);
 
-    if (n == 0 || n > 63 ||
-        strspn(s->title, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != n)
+    if (n == 0 || n > 63 || strspn(s->title, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != n)
         conf_problem_add(b->p, false, s->file, s->line, conf_sections[s->kind].name,
-                         "use letters, digits, dot, hyphen and underscore, at most 63",
-                         "\"%s\" cannot be a title", s->title);
+                         "use letters, digits, dot, hyphen and underscore, at most 63", "\"%s\" cannot be a title",
+                         s->title);
 }
 
 static void certificates(const struct conf_building *b)
 {
     struct conf *c = b->conf;
-    const struct conf_raw_section **list =
-        conf_build_sections(b, CONF_CERTIFICATE, &c->certificate_count);
+    const struct conf_raw_section **list = conf_build_sections(b, CONF_CERTIFICATE, &c->certificate_count);
 
     c->certificates = conf_keep(c, c->certificate_count * sizeof *c->certificates);
     for (unsigned i = 0; i < c->certificate_count; i++) {
         check_title(b, list[i]);
         c->certificates[i].title = conf_keep_text(c, list[i]->title);
-        c->certificates[i].where =
-            (struct conf_where){conf_keep_text(c, list[i]->file), list[i]->line};
+        c->certificates[i].where = (struct conf_where){conf_keep_text(c, list[i]->file), list[i]->line};
         conf_value_fill(b, list[i], &c->certificates[i]);
     }
     free(list);
 }
 
-static void addresses(const struct conf_building *b, const struct conf_raw_section *sec,
-                      struct conf_listener *l)
+static void addresses(const struct conf_building *b, const struct conf_raw_section *sec, struct conf_listener *l)
 {
     const struct conf_raw_setting *s = conf_raw_find(sec, "address");
     struct err e;
@@ -44,8 +40,7 @@ static void addresses(const struct conf_building *b, const struct conf_raw_secti
     if (!s)
         return;
     if (s->count > CONF_ADDRESSES) {
-        conf_build_error(b, s, 0, "one wildcard address does the same", "more than %d addresses",
-                         CONF_ADDRESSES);
+        conf_build_error(b, s, 0, "one wildcard address does the same", "more than %d addresses", CONF_ADDRESSES);
         return;
     }
     if (s->count == 0)
@@ -59,8 +54,7 @@ static void addresses(const struct conf_building *b, const struct conf_raw_secti
         if (addr_parse(a, s->values[i].text, &e))
             conf_build_error(b, s, i, NULL, "%s", e.text);
         else if (a->ss.ss_family != AF_INET && a->ss.ss_family != AF_INET6)
-            conf_build_error(b, s, i, "write an IP address and a port", "\"%s\": mail comes by TCP",
-                             s->values[i].text);
+            conf_build_error(b, s, i, "write an IP address and a port", "\"%s\": mail comes by TCP", s->values[i].text);
         else
             l->address_count++;
     }
@@ -68,8 +62,7 @@ static void addresses(const struct conf_building *b, const struct conf_raw_secti
 
 /* Two listeners on one address: the second could never be bound. Port 0 is a different port each
  * time. */
-static void address_twice(const struct conf_building *b, const struct conf_raw_section *sec,
-                          unsigned number)
+static void address_twice(const struct conf_building *b, const struct conf_raw_section *sec, unsigned number)
 {
     const struct conf *c = b->conf;
     const struct conf_listener *l = &c->listeners[number];
@@ -81,20 +74,17 @@ static void address_twice(const struct conf_building *b, const struct conf_raw_s
             const struct conf_listener *other = &c->listeners[k];
 
             for (unsigned m = 0; m < (k == number ? i : other->address_count); m++) {
-                if (addr_port(&l->addresses[i]) == 0 ||
-                    !addr_equal(&l->addresses[i], &other->addresses[m]))
+                if (addr_port(&l->addresses[i]) == 0 || !addr_equal(&l->addresses[i], &other->addresses[m]))
                     continue;
-                conf_build_error(
-                    b, s, s->count == l->address_count ? i : 0, "give each its own address or port",
-                    "%s is also an address of listener \"%s\" (line %u)",
-                    addr_text(&l->addresses[i], text), other->title, other->where.line);
+                conf_build_error(b, s, s->count == l->address_count ? i : 0, "give each its own address or port",
+                                 "%s is also an address of listener \"%s\" (line %u)",
+                                 addr_text(&l->addresses[i], text), other->title, other->where.line);
             }
         }
     }
 }
 
-static void unknown_certificate(const struct conf_building *b, const struct conf_raw_setting *s,
-                                unsigned v)
+static void unknown_certificate(const struct conf_building *b, const struct conf_raw_setting *s, unsigned v)
 {
     const struct conf *c = b->conf;
     const char **names = mem_alloc((c->certificate_count + 1) * sizeof *names), *nearest;
@@ -104,8 +94,7 @@ static void unknown_certificate(const struct conf_building *b, const struct conf
         names[i] = c->certificates[i].title;
     nearest = conf_nearest(names, s->values[v].text);
     remedy = nearest ? mem_printf("nearest: %s", nearest)
-                     : mem_printf("write certificate \"%s\" { chain = ... key = ... }",
-                                  s->values[v].text);
+                     : mem_printf("write certificate \"%s\" { chain = ... key = ... }", s->values[v].text);
     conf_build_error(b, s, v, remedy, "there is no certificate \"%s\"", s->values[v].text);
     free(remedy);
     free(names);
@@ -140,17 +129,14 @@ static void uses_certificates(const struct conf_building *b, const struct conf_r
 static void role_and_tls(const struct conf_building *b, const struct conf_raw_section *sec,
                          const struct conf_listener *l)
 {
-    const struct conf_raw_setting *role = conf_raw_find(sec, "role"),
-                                  *require = conf_raw_find(sec, "require-tls");
+    const struct conf_raw_setting *role = conf_raw_find(sec, "role"), *require = conf_raw_find(sec, "require-tls");
 
     if (l->role == CONF_ROLE_SUBMISSION && role)
-        conf_build_error(b, role, 0, "remove this listener",
-                         "submission needs AUTH, which this version does not have");
+        conf_build_error(b, role, 0, "remove this listener", "submission needs AUTH, which this version does not have");
     if (!l->require_tls || !require)
         return;
     if (l->tls == CONF_TLS_OFF)
-        conf_build_error(b, require, 0, "write tls = starttls or tls = implicit",
-                         "TLS is required and switched off");
+        conf_build_error(b, require, 0, "write tls = starttls or tls = implicit", "TLS is required and switched off");
     else if (l->role == CONF_ROLE_MX && l->tls == CONF_TLS_STARTTLS)
         conf_problem_add(b->p, true, require->file, require->line, "require-tls",
                          "keep it only where every sender is known to you",
@@ -158,8 +144,7 @@ static void role_and_tls(const struct conf_building *b, const struct conf_raw_se
                          "senders without TLS bounces");
 }
 
-static void listener(const struct conf_building *b, const struct conf_raw_section *sec,
-                     struct conf_listener *l)
+static void listener(const struct conf_building *b, const struct conf_raw_section *sec, struct conf_listener *l)
 {
     const struct conf_raw_setting *tls = conf_raw_find(sec, "tls");
     struct conf *c = b->conf;
@@ -170,8 +155,7 @@ static void listener(const struct conf_building *b, const struct conf_raw_sectio
     conf_value_fill(b, sec, l);
     l->tls_where = (struct conf_where){l->where.file, 0};
     if (tls)
-        l->tls_where = (struct conf_where){conf_keep_text(c, tls->file),
-                                           tls->count ? tls->values[0].line : tls->line};
+        l->tls_where = (struct conf_where){conf_keep_text(c, tls->file), tls->count ? tls->values[0].line : tls->line};
     if (!l->hostname)
         l->hostname = c->hostname;
     addresses(b, sec, l);
@@ -193,7 +177,6 @@ void conf_listener_build(const struct conf_building *b)
     }
     if (c->listener_count == 0 && b->parse_errors == 0)
         conf_problem_add(b->p, false, b->file, 0, "listener",
-                         "write listener \"mx\" { address = {\"0.0.0.0:25\", \"[::]:25\"} }",
-                         "there is no listener");
+                         "write listener \"mx\" { address = {\"0.0.0.0:25\", \"[::]:25\"} }", "there is no listener");
     free(list);
 }

@@ -62,15 +62,13 @@ static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
         now.stopped_at = token_at(cfg);
 }
 
-static struct conf_raw_section *section_new(enum conf_section_kind kind, const char *title,
-                                            const struct conf_token *t)
+static struct conf_raw_section *section_new(enum conf_section_kind kind, const char *title, const struct conf_token *t)
 {
     struct conf_raw *raw = now.raw;
     struct conf_raw_section *s;
 
     if ((raw->count & (raw->count - 1)) == 0)
-        raw->sections =
-            mem_grow(raw->sections, (raw->count ? (size_t)raw->count * 2 : 1) * sizeof *s);
+        raw->sections = mem_grow(raw->sections, (raw->count ? (size_t)raw->count * 2 : 1) * sizeof *s);
     s = &raw->sections[raw->count++];
     *s = (struct conf_raw_section){.kind = kind, .title = mem_str(title ? title : "")};
     if (t) {
@@ -111,14 +109,13 @@ static void open_section(const cfg_t *sec, unsigned at)
     now.open = section_new(kind, sec->title, &t[i]);
     now.open->bad = bad_title;
     if (!t[i].bad && !conf_token_is(&t[i], sec->name)) {
-        conf_problem_add(now.p, false, t[i].file, t[i].line, sec->name,
-                         "write the name without quotes", "a section's name in quotes");
+        conf_problem_add(now.p, false, t[i].file, t[i].line, sec->name, "write the name without quotes",
+                         "a section's name in quotes");
         t[i].bad = true;
     }
 }
 
-static struct conf_raw_setting *setting_new(struct conf_raw_section *sec,
-                                            const struct conf_option *o, unsigned name)
+static struct conf_raw_setting *setting_new(struct conf_raw_section *sec, const struct conf_option *o, unsigned name)
 {
     struct conf_raw_setting *set;
     const struct conf_token *t = &now.s->tokens[name];
@@ -130,16 +127,14 @@ static struct conf_raw_setting *setting_new(struct conf_raw_section *sec,
 }
 
 /* The setting that a statement's first value belongs to; NULL when it was refused. */
-static struct conf_raw_setting *setting_of(struct conf_raw_section *sec, const cfg_opt_t *opt,
-                                           unsigned name)
+static struct conf_raw_setting *setting_of(struct conf_raw_section *sec, const cfg_opt_t *opt, unsigned name)
 {
     const struct conf_option *o = conf_option_find(sec->kind, opt->name);
     const struct conf_token *t = &now.s->tokens[name];
 
     /* "listener|tls" in quotes: libconfuse would reach into a section by that */
     if (!o || !(t->bad || conf_token_is(t, opt->name))) {
-        conf_problem_add(now.p, false, t->file, t->line, NULL,
-                         "write a plain name, in the section it belongs to",
+        conf_problem_add(now.p, false, t->file, t->line, NULL, "write a plain name, in the section it belongs to",
                          "%.*s is not the name of an option", (int)t->text.n, t->text.p);
         return NULL;
     }
@@ -147,8 +142,7 @@ static struct conf_raw_setting *setting_of(struct conf_raw_section *sec, const c
         if (sec->settings[i].option != o)
             continue;
         if (!t->bad && !now.s->tokens[sec->settings[i].name].bad)
-            conf_problem_add(now.p, false, t->file, t->line, o->name,
-                             o->list ? "write one list" : "remove one of them",
+            conf_problem_add(now.p, false, t->file, t->line, o->name, o->list ? "write one list" : "remove one of them",
                              "it was given already in line %u", sec->settings[i].line);
         return NULL;
     }
@@ -239,8 +233,7 @@ static void tokens_text(struct buf *out, const struct conf_scan *s)
     for (unsigned i = 0; i < s->count; i++) {
         const struct conf_token *t = &s->tokens[i];
 
-        if (t->kind == 't' && t->text.n == 0 &&
-            !t->gone) /* a title that nobody else has: no file holds \001 */
+        if (t->kind == 't' && t->text.n == 0 && !t->gone) /* a title that nobody else has: no file holds \001 */
             buf_printf(out, "\"\001%u\"", i);
         else if (!t->gone)
             buf_append(out, t->text.p, t->text.n);
@@ -297,8 +290,8 @@ int conf_raw_parse(struct conf_raw *out, struct conf_scan *s, struct conf_proble
     }
 }
 
-int conf_load(struct conf **out, const char *file, const char *text,
-              const struct conf_reader *reader, struct conf_problems *p)
+int conf_load(struct conf **out, const char *file, const char *text, const struct conf_reader *reader,
+              struct conf_problems *p)
 {
     struct conf_scan scan;
     struct conf_raw raw = {0};

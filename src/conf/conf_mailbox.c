@@ -23,9 +23,7 @@ int conf_mailbox_name(char dst[CONF_NAME_MAX + 1], struct span text, struct err 
     if (text.n == 0)
         return err_set(e, "an empty name");
     if (text.n > CONF_NAME_MAX)
-        return err_set(
-            e, "\"%.20s...\" is longer than a local part may be, 64 bytes (RFC 5321 4.5.3.1.1)",
-            text.p);
+        return err_set(e, "\"%.20s...\" is longer than a local part may be, 64 bytes (RFC 5321 4.5.3.1.1)", text.p);
     if (!is_text(text.p, text.n))
         return err_set(e, "a name with control characters, or not in UTF-8");
     memcpy(dst, text.p, text.n);
@@ -51,13 +49,11 @@ struct conf_name *conf_mailbox_add(struct conf_domains *d, struct conf_names *n,
         n->list = mem_grow(n->list, n->cap * sizeof *n->list);
     }
     name = &n->list[n->count++];
-    *name = (struct conf_name){
-        .local = conf_keep_text(d->b->conf, local), .file = at->file, .line = at->line};
+    *name = (struct conf_name){.local = conf_keep_text(d->b->conf, local), .file = at->file, .line = at->line};
     return name;
 }
 
-static void mailbox(struct conf_domains *d, struct conf_names *n, struct span text,
-                    const struct conf_place *at)
+static void mailbox(struct conf_domains *d, struct conf_names *n, struct span text, const struct conf_place *at)
 {
     struct conf *c = d->b->conf;
     char local[CONF_NAME_MAX + 1];
@@ -74,8 +70,8 @@ static void mailbox(struct conf_domains *d, struct conf_names *n, struct span te
     }
     name = conf_mailbox_add(d, n, local, at);
     name->mailbox = c->mailbox_count;
-    c->mailboxes[c->mailbox_count++] = (struct conf_mailbox){
-        .local = name->local, .domain = n->domain.name, .delivery = n->delivery};
+    c->mailboxes[c->mailbox_count++] =
+        (struct conf_mailbox){.local = name->local, .domain = n->domain.name, .delivery = n->delivery};
 }
 
 static struct span trimmed(const char *p, const char *end)
@@ -91,8 +87,7 @@ static struct span trimmed(const char *p, const char *end)
     return (struct span){p, (size_t)(end - p)};
 }
 
-int conf_mailbox_lines(struct conf_domains *d, struct conf_names *n,
-                       const struct conf_raw_setting *s,
+int conf_mailbox_lines(struct conf_domains *d, struct conf_names *n, const struct conf_raw_setting *s,
                        void line(struct conf_domains *d, struct conf_names *n, struct span text,
                                  const struct conf_place *at))
 {

@@ -7,14 +7,13 @@
 #include "conf/conf.h"
 
 #define FIELD(s, f) .at = offsetof(struct s, f), .width = sizeof(((struct s *)0)->f)
-#define LIMIT(f)                                                                                   \
-    .at = offsetof(struct conf, limits.f), .width = sizeof(((struct conf_limits *)0)->f)
+#define LIMIT(f) .at = offsetof(struct conf, limits.f), .width = sizeof(((struct conf_limits *)0)->f)
 #define NETS(s, f, c) .at = offsetof(struct s, f), .count_at = offsetof(struct s, c)
 #define OWN .at = CONF_NO_FIELD
-#define WORDS(...)                                                                                 \
-    .words = (const char *const[])                                                                 \
-    {                                                                                              \
-        __VA_ARGS__, NULL                                                                          \
+#define WORDS(...)                                                                                                     \
+    .words = (const char *const[])                                                                                     \
+    {                                                                                                                  \
+        __VA_ARGS__, NULL                                                                                              \
     }
 #define RANGE(lo, hi) .min = (lo), .max = (hi)
 #define HOUR 3600
@@ -27,12 +26,10 @@ const struct conf_section_row conf_sections[CONF_SECTIONS] = {
                           "A certificate chain and its key. Listeners name it by its title; a "
                           "listener that names none "
                           "uses every certificate, chosen by the name the client asks for (SNI)."},
-    [CONF_LISTENER] = {"listener", true,
-                       "a name of your choice, seen in the log and in \"postern why\"",
+    [CONF_LISTENER] = {"listener", true, "a name of your choice, seen in the log and in \"postern why\"",
                        "Addresses on which postern listens, and what it offers there."},
-    [CONF_DOMAIN] =
-        {"domain", true, "the domain, in A-labels or in Unicode",
-         "A domain whose mail is taken, and its recipients. Mail for any other domain is refused."},
+    [CONF_DOMAIN] = {"domain", true, "the domain, in A-labels or in Unicode",
+                     "A domain whose mail is taken, and its recipients. Mail for any other domain is refused."},
     [CONF_DELIVERY] = {"delivery", true, "a name of your choice", "Where accepted mail goes."},
     [CONF_LOG] = {"log", false, NULL, "How and where events are written."},
 };
@@ -61,22 +58,20 @@ const struct conf_option conf_options[] = {
     {CONF_GLOBAL, "lab", CONF_BOOL, .fallback = "no", FIELD(conf, lab),
      .help = "Only for tests: limits below the floors of RFC 5321 become possible. Warned about at "
              "every start."},
-    {CONF_GLOBAL, "max-message-size", CONF_SIZE, .fallback = "50M", RANGE(1, UINT64_C(1) << 40),
-     .zero = "no limit", .floor = 64 * KIB, .rfc = "RFC 5321 4.5.3.1.7", LIMIT(max_message_size),
+    {CONF_GLOBAL, "max-message-size", CONF_SIZE, .fallback = "50M", RANGE(1, UINT64_C(1) << 40), .zero = "no limit",
+     .floor = 64 * KIB, .rfc = "RFC 5321 4.5.3.1.7", LIMIT(max_message_size),
      .help = "Largest message, in bytes as sent (SIZE, RFC 1870). A larger one gets 552 5.3.4, and "
              "the session goes on."},
     {CONF_GLOBAL, "max-recipients", CONF_COUNT, .fallback = "1000", RANGE(1, 100000), .floor = 100,
      .rfc = "RFC 5321 4.5.3.1.8", LIMIT(max_recipients),
      .help = "Recipients of one message. More get 452 4.5.3, and the sender brings them in another "
              "message."},
-    {CONF_GLOBAL, "max-messages-per-session", CONF_COUNT, .fallback = "1000", RANGE(1, 1000000),
-     .zero = "no limit", LIMIT(max_messages),
+    {CONF_GLOBAL, "max-messages-per-session", CONF_COUNT, .fallback = "1000", RANGE(1, 1000000), .zero = "no limit",
+     LIMIT(max_messages),
      .help = "Messages in one connection (MAILMAX, RFC 9422). The next gets 421 4.7.0 and the "
              "connection is closed."},
-    {CONF_GLOBAL, "max-errors", CONF_COUNT, .fallback = "20", RANGE(1, 100000), .zero = "no limit",
-     LIMIT(max_errors),
-     .help =
-         "Refused commands in one connection; after that many it gets 421 4.7.0 and is closed."},
+    {CONF_GLOBAL, "max-errors", CONF_COUNT, .fallback = "20", RANGE(1, 100000), .zero = "no limit", LIMIT(max_errors),
+     .help = "Refused commands in one connection; after that many it gets 421 4.7.0 and is closed."},
     {CONF_GLOBAL, "max-line-length", CONF_COUNT, .fallback = "512", RANGE(64, 65536), .floor = 512,
      .rfc = "RFC 5321 4.5.3.1.4", LIMIT(max_line),
      .help = "Bytes of a command line with its CRLF; what offered extensions add comes on top. A "
@@ -84,8 +79,8 @@ const struct conf_option conf_options[] = {
     {CONF_GLOBAL, "max-received-hops", CONF_COUNT, .fallback = "100", RANGE(1, 10000), .floor = 100,
      .rfc = "RFC 5321 6.3", LIMIT(max_hops),
      .help = "Received: fields in a message; more mean a mail loop and get 554 5.4.6."},
-    {CONF_GLOBAL, "max-body-line", CONF_COUNT, .fallback = "0", RANGE(1, UINT_MAX),
-     .zero = "no limit", .floor = 998, .rfc = "RFC 5321 4.5.3.1.6", LIMIT(max_body_line),
+    {CONF_GLOBAL, "max-body-line", CONF_COUNT, .fallback = "0", RANGE(1, UINT_MAX), .zero = "no limit", .floor = 998,
+     .rfc = "RFC 5321 4.5.3.1.6", LIMIT(max_body_line),
      .help = "Bytes of a line of the message without its CRLF. A longer one gets 550 5.6.0 after "
              "the end of the message."},
     {CONF_GLOBAL, "command-timeout", CONF_SECONDS, .fallback = "5m", RANGE(1, DAY), .floor = 300,
@@ -98,20 +93,17 @@ const struct conf_option conf_options[] = {
     {CONF_GLOBAL, "reply-timeout", CONF_SECONDS, .fallback = "5m", RANGE(1, DAY), .floor = 300,
      .rfc = "RFC 5321 4.5.3.2", LIMIT(reply_timeout),
      .help = "How long a client may take to accept a reply before the connection is closed."},
-    {CONF_GLOBAL, "session-time", CONF_SECONDS, .fallback = "2h", RANGE(1, 7 * DAY),
-     .zero = "no limit", .floor = 600, .rfc = "RFC 5321 4.5.3.2.6", LIMIT(session_time),
+    {CONF_GLOBAL, "session-time", CONF_SECONDS, .fallback = "2h", RANGE(1, 7 * DAY), .zero = "no limit", .floor = 600,
+     .rfc = "RFC 5321 4.5.3.2.6", LIMIT(session_time),
      .help = "Longest life of a connection, however busy; then 421 4.4.2."},
-    {CONF_GLOBAL, "min-rate", CONF_COUNT, .fallback = "100", RANGE(1, 1000000),
-     .zero = "no minimum", LIMIT(min_rate),
+    {CONF_GLOBAL, "min-rate", CONF_COUNT, .fallback = "100", RANGE(1, 1000000), .zero = "no minimum", LIMIT(min_rate),
      .help = "Bytes per second that a client must bring inside a line or a message, after a time "
              "of grace. Idle times between commands "
              "do not count. Ends senders that drip a byte a second to hold connections."},
-    {CONF_GLOBAL, "greet-delay", CONF_MILLIS, .fallback = "0", RANGE(0, 60000),
-     LIMIT(greet_delay_ms),
+    {CONF_GLOBAL, "greet-delay", CONF_MILLIS, .fallback = "0", RANGE(0, 60000), LIMIT(greet_delay_ms),
      .help = "Wait this long before the greeting, to notice clients that talk before it "
              "(\"500ms\", \"2s\"). It slows every sender down."},
-    {CONF_GLOBAL, "max-connections", CONF_COUNT, .fallback = "20000", RANGE(1, 1000000),
-     LIMIT(max_connections),
+    {CONF_GLOBAL, "max-connections", CONF_COUNT, .fallback = "20000", RANGE(1, 1000000), LIMIT(max_connections),
      .help = "Connections at once, over all listeners and workers. One more gets 421 4.3.2."},
     {CONF_GLOBAL, "max-connections-per-address", CONF_COUNT, .fallback = "100", RANGE(1, 1000000),
      LIMIT(max_per_address),
@@ -121,20 +113,18 @@ const struct conf_option conf_options[] = {
      LIMIT(max_per_network),
      .help = "Connections at once from one network: /24 of IPv4, /64 of IPv6. One more gets 421 "
              "4.7.0. Loopback and trusted-networks are exempt."},
-    {CONF_GLOBAL, "session-memory", CONF_SIZE, .fallback = "1M", RANGE(64 * KIB, KIB *KIB *KIB),
-     LIMIT(session_memory),
+    {CONF_GLOBAL, "session-memory", CONF_SIZE, .fallback = "1M", RANGE(64 * KIB, KIB *KIB *KIB), LIMIT(session_memory),
      .help = "Memory of one session. A session that reaches it ends with 421; no other session is "
              "hurt."},
     {CONF_GLOBAL, "busy-percent", CONF_COUNT, .fallback = "80", RANGE(1, 100), LIMIT(busy_percent),
      .help = "Above this share of max-connections, a connection without an accepted command is "
              "given busy-timeout only."},
-    {CONF_GLOBAL, "busy-timeout", CONF_SECONDS, .fallback = "30", RANGE(1, DAY),
-     LIMIT(busy_timeout), .help = "See busy-percent."},
+    {CONF_GLOBAL, "busy-timeout", CONF_SECONDS, .fallback = "30", RANGE(1, DAY), LIMIT(busy_timeout),
+     .help = "See busy-percent."},
     {CONF_GLOBAL, "drain-idle", CONF_SECONDS, .fallback = "60", RANGE(1, DAY), LIMIT(drain_idle),
      .help = "After a reload or during a drain, a session of the old generation with no message "
              "open and this much silence gets 421 4.3.2."},
-    {CONF_GLOBAL, "shutdown-data-time", CONF_SECONDS, .fallback = "5", RANGE(0, HOUR),
-     LIMIT(shutdown_data_time),
+    {CONF_GLOBAL, "shutdown-data-time", CONF_SECONDS, .fallback = "5", RANGE(0, HOUR), LIMIT(shutdown_data_time),
      .help = "At a stop (SIGTERM), how long messages that are being sent may still be finished."},
     {CONF_GLOBAL, "bare-newline", CONF_WORD, .fallback = "refuse", WORDS("refuse", "normalize"),
      FIELD(conf, normalize_newlines),
@@ -142,31 +132,25 @@ const struct conf_option conf_options[] = {
              "5321 2.3.8), or repair it. It never ends "
              "a message either way (SMTP smuggling, CVE-2023-51764)."},
     {CONF_GLOBAL, "trusted-networks", CONF_NETS, .list = true, .fallback = "",
-     .sample = "{\"192.0.2.0/24\", \"2001:db8::/32\"}",
-     NETS(conf, trusted_networks, trusted_network_count),
+     .sample = "{\"192.0.2.0/24\", \"2001:db8::/32\"}", NETS(conf, trusted_networks, trusted_network_count),
      .help = "Networks exempt from the limits per address and per network, never from "
              "max-connections. They may not relay either."},
     {CONF_GLOBAL, "diagnostic-networks", CONF_NETS, .list = true, .fallback = "127.0.0.0/8 ::1",
-     .sample = "{\"127.0.0.0/8\", \"::1\"}",
-     NETS(conf, diagnostic_networks, diagnostic_network_count),
+     .sample = "{\"127.0.0.0/8\", \"::1\"}", NETS(conf, diagnostic_networks, diagnostic_network_count),
      .help = "Networks whose clients are told by HELP STARTTLS why STARTTLS is not offered."},
 
     /* ---- certificate */
     {CONF_CERTIFICATE, "chain", CONF_PATH, .required = true,
-     .sample = "/etc/letsencrypt/live/mx.example.org/fullchain.pem",
-     FIELD(conf_certificate, chain_file),
+     .sample = "/etc/letsencrypt/live/mx.example.org/fullchain.pem", FIELD(conf_certificate, chain_file),
      .help = "PEM file: the server's certificate first, then the intermediate ones."},
-    {CONF_CERTIFICATE, "key", CONF_PATH, .required = true,
-     .sample = "/etc/letsencrypt/live/mx.example.org/privkey.pem",
+    {CONF_CERTIFICATE, "key", CONF_PATH, .required = true, .sample = "/etc/letsencrypt/live/mx.example.org/privkey.pem",
      FIELD(conf_certificate, key_file), .help = "PEM file: the private key, without passphrase."},
 
     /* ---- listener */
-    {CONF_LISTENER, "address", CONF_OWN, .list = true, .required = true,
-     .sample = "{\"0.0.0.0:25\", \"[::]:25\"}", OWN,
+    {CONF_LISTENER, "address", CONF_OWN, .list = true, .required = true, .sample = "{\"0.0.0.0:25\", \"[::]:25\"}", OWN,
      .help = "Numeric addresses with ports. IPv6 addresses never take IPv4 connections: write "
              "both. Port 0 takes a free port and reports it."},
-    {CONF_LISTENER, "role", CONF_WORD, .fallback = "mx", WORDS("mx", "submission"),
-     FIELD(conf_listener, role),
+    {CONF_LISTENER, "role", CONF_WORD, .fallback = "mx", WORDS("mx", "submission"), FIELD(conf_listener, role),
      .help = "mx: takes mail for the configured domains from anybody, offers no AUTH. submission: "
              "not in this version."},
     {CONF_LISTENER, "tls", CONF_WORD, .fallback = "starttls", WORDS("off", "starttls", "implicit"),
@@ -189,11 +173,10 @@ const struct conf_option conf_options[] = {
     {CONF_LISTENER, "require-tls", CONF_BOOL, .fallback = "no", FIELD(conf_listener, require_tls),
      .help = "Refuse mail in clear text: 530 5.7.0. RFC 3207 4 forbids this on a server that the "
              "MX record of a domain points to."},
-    {CONF_LISTENER, "no-starttls-for", CONF_NETS, .list = true, .fallback = "",
-     .sample = "{\"198.51.100.7\"}", NETS(conf_listener, no_starttls_for, no_starttls_for_count),
+    {CONF_LISTENER, "no-starttls-for", CONF_NETS, .list = true, .fallback = "", .sample = "{\"198.51.100.7\"}",
+     NETS(conf_listener, no_starttls_for, no_starttls_for_count),
      .help = "Networks that are not offered STARTTLS: for a peer whose TLS is broken."},
-    {CONF_LISTENER, "hostname", CONF_HOST, .sample = "mx2.example.org",
-     FIELD(conf_listener, hostname),
+    {CONF_LISTENER, "hostname", CONF_HOST, .sample = "mx2.example.org", FIELD(conf_listener, hostname),
      .help = "The name used on this listener. Default: the global hostname."},
 
     /* ---- domain */
@@ -203,8 +186,7 @@ const struct conf_option conf_options[] = {
      .help = "File with more of them, one per line; # begins a comment. Read at start and reload. "
              "While it cannot be read, recipients "
              "of the domain get 451 and the mail waits at the sender."},
-    {CONF_DOMAIN, "aliases", CONF_OWN, .list = true,
-     .sample = "{\"postmaster=alice\", \"team=alice,bob\"}", OWN,
+    {CONF_DOMAIN, "aliases", CONF_OWN, .list = true, .sample = "{\"postmaster=alice\", \"team=alice,bob\"}", OWN,
      .help = "Other names for mailboxes of this domain, or of another configured one "
              "(\"sales=carol@example.com\"). An alias may lead to "
              "aliases; loops are refused."},
@@ -219,29 +201,26 @@ const struct conf_option conf_options[] = {
      .help = "Title of the delivery section. May be left out while there is only one."},
 
     /* ---- delivery */
-    {CONF_DELIVERY, "type", CONF_WORD, .fallback = "maildir", WORDS("maildir"),
-     FIELD(conf_delivery, type), .help = "maildir: one file per message."},
-    {CONF_DELIVERY, "path", CONF_PATH, .required = true, .sample = "/var/mail/%d/%u",
-     FIELD(conf_delivery, path),
+    {CONF_DELIVERY, "type", CONF_WORD, .fallback = "maildir", WORDS("maildir"), FIELD(conf_delivery, type),
+     .help = "maildir: one file per message."},
+    {CONF_DELIVERY, "path", CONF_PATH, .required = true, .sample = "/var/mail/%d/%u", FIELD(conf_delivery, path),
      .help = "The Maildir: %d is the domain, %u the mailbox, %% a percent sign. Missing "
              "directories are created."},
     {CONF_DELIVERY, "owner", CONF_TEXT, .sample = "vmail", FIELD(conf_delivery, owner),
      .help = "The account that owns the files. Default: user."},
     {CONF_DELIVERY, "group", CONF_TEXT, .sample = "vmail", FIELD(conf_delivery, group),
      .help = "The group of the files. Default: the primary group of the owner."},
-    {CONF_DELIVERY, "file-mode", CONF_MODE, .fallback = "0600", RANGE(0400, 0777),
-     FIELD(conf_delivery, file_mode), .help = "Mode of message files."},
-    {CONF_DELIVERY, "directory-mode", CONF_MODE, .fallback = "0700", RANGE(0700, 07777),
-     FIELD(conf_delivery, dir_mode), .help = "Mode of directories that are created."},
+    {CONF_DELIVERY, "file-mode", CONF_MODE, .fallback = "0600", RANGE(0400, 0777), FIELD(conf_delivery, file_mode),
+     .help = "Mode of message files."},
+    {CONF_DELIVERY, "directory-mode", CONF_MODE, .fallback = "0700", RANGE(0700, 07777), FIELD(conf_delivery, dir_mode),
+     .help = "Mode of directories that are created."},
 
     /* ---- log */
-    {CONF_LOG, "format", CONF_WORD, .fallback = "logfmt", WORDS("logfmt", "json"),
-     FIELD(conf, log_format), .help = "key=value, or one JSON object per line."},
-    {CONF_LOG, "level", CONF_WORD, .fallback = "info",
-     WORDS("error", "warn", "info", "debug", "trace"), FIELD(conf, log_level),
-     .help = "Least important events that are written."},
-    {CONF_LOG, "target", CONF_WORD, .fallback = "stderr", WORDS("stderr", "syslog", "file"),
-     FIELD(conf, log_target),
+    {CONF_LOG, "format", CONF_WORD, .fallback = "logfmt", WORDS("logfmt", "json"), FIELD(conf, log_format),
+     .help = "key=value, or one JSON object per line."},
+    {CONF_LOG, "level", CONF_WORD, .fallback = "info", WORDS("error", "warn", "info", "debug", "trace"),
+     FIELD(conf, log_level), .help = "Least important events that are written."},
+    {CONF_LOG, "target", CONF_WORD, .fallback = "stderr", WORDS("stderr", "syslog", "file"), FIELD(conf, log_target),
      .help = "stderr (which systemd's journal reads), syslog (facility mail), or a file, reopened "
              "at SIGUSR1."},
     {CONF_LOG, "file", CONF_PATH, .sample = "/var/log/postern.log", FIELD(conf, log_file),

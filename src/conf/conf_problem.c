@@ -25,8 +25,8 @@ static char *clean(const char *text)
     return copy;
 }
 
-void conf_problem_add(struct conf_problems *p, bool warning, const char *file, unsigned line,
-                      const char *option, const char *remedy, const char *fmt, ...)
+void conf_problem_add(struct conf_problems *p, bool warning, const char *file, unsigned line, const char *option,
+                      const char *remedy, const char *fmt, ...)
 {
     struct conf_problem *q;
     char text[1024];
@@ -66,9 +66,8 @@ char *conf_problem_text(const struct conf_problem *p)
 
     if (p->line)
         snprintf(line, sizeof line, ":%u", p->line);
-    return mem_printf("%s%s: %s%s%s%s%s%s", p->file ? p->file : "configuration", line,
-                      p->warning ? "warning: " : "", p->option ? p->option : "",
-                      p->option ? ": " : "", p->text, p->remedy ? "; " : "",
+    return mem_printf("%s%s: %s%s%s%s%s%s", p->file ? p->file : "configuration", line, p->warning ? "warning: " : "",
+                      p->option ? p->option : "", p->option ? ": " : "", p->text, p->remedy ? "; " : "",
                       p->remedy ? p->remedy : "");
 }
 

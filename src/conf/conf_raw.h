@@ -33,8 +33,7 @@ struct conf_raw_section {
 };
 
 struct conf_raw {
-    struct conf_raw_section
-        *sections; /* [0] is the global one; the others in the order of the text */
+    struct conf_raw_section *sections; /* [0] is the global one; the others in the order of the text */
     unsigned count;
 };
 

@@ -76,10 +76,7 @@ static void number(struct buf *b, const struct conf_option *o, uint64_t v)
     else if (o->type == CONF_SIZE && v >= 1024 && v % 1024 == 0)
         buf_printf(b, "%" PRIu64 "K", v / 1024);
     else
-        buf_printf(b, "%" PRIu64 "%s", v,
-                   o->type == CONF_SECONDS  ? "s"
-                   : o->type == CONF_MILLIS ? "ms"
-                                            : "");
+        buf_printf(b, "%" PRIu64 "%s", v, o->type == CONF_SECONDS ? "s" : o->type == CONF_MILLIS ? "ms" : "");
 }
 
 /* "number, 0 to 8; default 0. At least 100 (RFC ...)." One line, plain words, for both forms. */
@@ -104,18 +101,14 @@ static void facts(struct buf *b, const struct conf_option *o)
     if (o->required)
         buf_printf(b, "; must be given");
     else if (o->fallback)
-        buf_printf(b, "; default %s",
-                   o->type != CONF_NETS ? o->fallback
-                   : *o->fallback       ? o->sample
-                                        : "{}");
+        buf_printf(b, "; default %s", o->type != CONF_NETS ? o->fallback : *o->fallback ? o->sample : "{}");
     buf_printf(b, ".");
 }
 
 static void sample(struct buf *b, const struct conf_option *o)
 {
     const char *value = o->sample ? o->sample : o->fallback;
-    bool bare =
-        o->type != CONF_TEXT && o->type != CONF_PATH && o->type != CONF_HOST && o->type != CONF_OWN;
+    bool bare = o->type != CONF_TEXT && o->type != CONF_PATH && o->type != CONF_HOST && o->type != CONF_OWN;
 
     if (bare || *value == '{')
         buf_printf(b, "%s = %s", o->name, value);
@@ -130,8 +123,7 @@ static void markdown_section(struct buf *b, enum conf_section_kind kind)
     if (kind == CONF_GLOBAL)
         buf_printf(b, "## Global options\n\n%s\n\n", row->help);
     else if (row->titled)
-        buf_printf(b, "## %s \"TITLE\" { ... }\n\n%s The title is %s.\n\n", row->name, row->help,
-                   row->title);
+        buf_printf(b, "## %s \"TITLE\" { ... }\n\n%s The title is %s.\n\n", row->name, row->help, row->title);
     else
         buf_printf(b, "## %s { ... }\n\n%s\n\n", row->name, row->help);
     for (size_t i = 0; i < conf_option_count; i++) {

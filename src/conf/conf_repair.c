@@ -28,8 +28,8 @@ static bool is_spoilt(const struct conf_scan *s, const struct conf_token *t)
     return false;
 }
 
-static void say(const struct conf_scan *s, struct conf_problems *p, const struct conf_token *t,
-                const char *option, char *remedy, char *text)
+static void say(const struct conf_scan *s, struct conf_problems *p, const struct conf_token *t, const char *option,
+                char *remedy, char *text)
 {
     if (!is_spoilt(s, t))
         conf_problem_add(p, false, t->file, t->line, option, remedy, "%s", text);
@@ -40,12 +40,9 @@ static void say(const struct conf_scan *s, struct conf_problems *p, const struct
 static char *section_words(const struct conf_scan *s, const struct conf_shape *pl)
 {
     const struct conf_token *t = &s->tokens[pl->section];
-    char *title = conf_sections[pl->kind].titled
-                      ? conf_token_text(&s->tokens[conf_shape_next(s, pl->section)])
-                      : NULL;
-    char *words =
-        title ? mem_printf("%s \"%s\" (line %u)", conf_sections[pl->kind].name, title, t->line)
-              : mem_printf("%s (line %u)", conf_sections[pl->kind].name, t->line);
+    char *title = conf_sections[pl->kind].titled ? conf_token_text(&s->tokens[conf_shape_next(s, pl->section)]) : NULL;
+    char *words = title ? mem_printf("%s \"%s\" (line %u)", conf_sections[pl->kind].name, title, t->line)
+                        : mem_printf("%s (line %u)", conf_sections[pl->kind].name, t->line);
 
     free(title);
     return words;
@@ -62,8 +59,7 @@ static enum conf_section_kind home_of(const char *name)
 
 /* A name libconfuse does not know, at a place where it can be mended by a closing brace in front.
  */
-static bool belongs_outside(const struct conf_scan *s, const struct conf_shape *pl, unsigned at,
-                            const char *name)
+static bool belongs_outside(const struct conf_scan *s, const struct conf_shape *pl, unsigned at, const char *name)
 {
     unsigned i = conf_shape_next(s, at);
 
@@ -95,16 +91,13 @@ static void bad_include(struct conf_scan *s, unsigned at, struct conf_problems *
 {
     unsigned end = at;
 
-    say(s, p, &s->tokens[at], "include", mem_str("write include(\"FILE\")"),
-        mem_str("it wants the name of one file"));
-    while (end < s->count && s->tokens[end].line == s->tokens[at].line &&
-           s->tokens[end].kind != ')')
+    say(s, p, &s->tokens[at], "include", mem_str("write include(\"FILE\")"), mem_str("it wants the name of one file"));
+    while (end < s->count && s->tokens[end].line == s->tokens[at].line && s->tokens[end].kind != ')')
         end++;
     blank(s, at, end + (conf_shape_kind(s, end) == ')'));
 }
 
-static void unknown_name(struct conf_scan *s, unsigned at, const struct conf_shape *pl,
-                         struct conf_problems *p)
+static void unknown_name(struct conf_scan *s, unsigned at, const struct conf_shape *pl, struct conf_problems *p)
 {
     struct conf_token *t = &s->tokens[at];
     char *name = conf_token_text(t);
@@ -117,15 +110,13 @@ static void unknown_name(struct conf_scan *s, unsigned at, const struct conf_sha
     } else if (belongs_outside(s, pl, at, name)) {
         char *words = section_words(s, pl);
 
-        say(s, p, t, name, mem_printf("close it with } before this line"),
-            mem_printf("%s is not closed", words));
+        say(s, p, t, name, mem_printf("close it with } before this line"), mem_printf("%s is not closed", words));
         free(words);
         conf_scan_insert(s, at, '}', "}", true);
     } else {
         say(s, p, t, name, unknown_remedy(pl->kind, name, nearest),
-            pl->kind == CONF_GLOBAL
-                ? mem_str("unknown option")
-                : mem_printf("unknown option of %s", conf_sections[pl->kind].name));
+            pl->kind == CONF_GLOBAL ? mem_str("unknown option")
+                                    : mem_printf("unknown option of %s", conf_sections[pl->kind].name));
         if (nearest && strcmp(nearest, name) != 0) {
             t->text = span_str(nearest); /* taken for that, so that what it holds is checked too */
             t->bad = true;
@@ -136,8 +127,7 @@ static void unknown_name(struct conf_scan *s, unsigned at, const struct conf_sha
     free(name);
 }
 
-static void second_title(struct conf_scan *s, unsigned title, const struct conf_shape *pl,
-                         struct conf_problems *p)
+static void second_title(struct conf_scan *s, unsigned title, const struct conf_shape *pl, struct conf_problems *p)
 {
     struct conf_token *t = &s->tokens[title];
     char *name = conf_token_text(t), *kind = conf_token_text(&s->tokens[pl->name]);
@@ -146,8 +136,7 @@ static void second_title(struct conf_scan *s, unsigned title, const struct conf_
     for (unsigned i = 1; i < title && !line; i++) {
         char *other = conf_token_text(&s->tokens[i]);
 
-        if (s->tokens[i].kind == 't' && conf_token_is(&s->tokens[i - 1], kind) &&
-            strcmp(other, name) == 0)
+        if (s->tokens[i].kind == 't' && conf_token_is(&s->tokens[i - 1], kind) && strcmp(other, name) == 0)
             line = s->tokens[i].line;
         free(other);
     }
@@ -159,20 +148,17 @@ static void second_title(struct conf_scan *s, unsigned title, const struct conf_
     free(kind);
 }
 
-static void in_list(struct conf_scan *s, unsigned at, const struct conf_shape *pl,
-                    struct conf_problems *p)
+static void in_list(struct conf_scan *s, unsigned at, const struct conf_shape *pl, struct conf_problems *p)
 {
     struct conf_token *t = &s->tokens[at];
     unsigned next = conf_shape_next(s, at);
     const char *option = pl->option->name;
 
     if (t->kind == 't' && conf_shape_kind(s, next) != '=' && conf_shape_kind(s, next) != '{') {
-        say(s, p, t, option, mem_str("put a comma between them"),
-            mem_str("two values without a comma"));
+        say(s, p, t, option, mem_str("put a comma between them"), mem_str("two values without a comma"));
         conf_scan_insert(s, at, ',', ",", true);
     } else if (t->kind == '=' || t->kind == '+') {
-        say(s, p, t, option, mem_str("put the value in double quotes"),
-            mem_str("a value with an = in it"));
+        say(s, p, t, option, mem_str("put the value in double quotes"), mem_str("a value with an = in it"));
         blank(s, pl->name, conf_shape_past_braces(s, pl->list));
     } else {
         say(s, p, t, option, mem_str("close it with }"),
@@ -187,8 +173,7 @@ static void stand_in(struct conf_scan *s, unsigned at)
     conf_scan_insert(s, at, 't', "", true);
 }
 
-static void wants_value(struct conf_scan *s, unsigned at, const struct conf_shape *pl,
-                        struct conf_problems *p)
+static void wants_value(struct conf_scan *s, unsigned at, const struct conf_shape *pl, struct conf_problems *p)
 {
     struct conf_token *t = &s->tokens[at];
     const char *option = pl->option->name;
@@ -199,42 +184,35 @@ static void wants_value(struct conf_scan *s, unsigned at, const struct conf_shap
     } else if (pl->state == CONF_AN_ITEM) {
         in_list(s, at, pl, p);
     } else if (t->kind == '{') {
-        say(s, p, t, option, mem_str("write it without braces"),
-            mem_str("it takes one value, not a list"));
+        say(s, p, t, option, mem_str("write it without braces"), mem_str("it takes one value, not a list"));
         blank(s, at, conf_shape_past_braces(s, at));
         stand_in(s, at);
     } else {
-        say(s, p, &s->tokens[pl->name], option, mem_printf("write %s = ...", option),
-            mem_str("it has no value"));
+        say(s, p, &s->tokens[pl->name], option, mem_printf("write %s = ...", option), mem_str("it has no value"));
         stand_in(s, at);
     }
 }
 
-static void wants_equal(struct conf_scan *s, unsigned at, const struct conf_shape *pl,
-                        struct conf_problems *p)
+static void wants_equal(struct conf_scan *s, unsigned at, const struct conf_shape *pl, struct conf_problems *p)
 {
     struct conf_token *t = &s->tokens[at], *name = &s->tokens[pl->name];
 
     if (t->kind == '+') {
-        say(s, p, t, pl->option->name, mem_str("write ="),
-            mem_str("it takes one value, += is for lists"));
+        say(s, p, t, pl->option->name, mem_str("write ="), mem_str("it takes one value, += is for lists"));
         t->kind = '=';
         t->text = SPAN("=");
         return;
     }
     if ((t->kind == 't' && t->line == name->line) || t->kind == '{') {
-        say(s, p, name, pl->option->name, mem_str("put a = between name and value"),
-            mem_str("no = after the name"));
+        say(s, p, name, pl->option->name, mem_str("put a = between name and value"), mem_str("no = after the name"));
     } else {
-        say(s, p, name, pl->option->name, mem_printf("write %s = ...", pl->option->name),
-            mem_str("it has no value"));
+        say(s, p, name, pl->option->name, mem_printf("write %s = ...", pl->option->name), mem_str("it has no value"));
         stand_in(s, at);
     }
     conf_scan_insert(s, at, '=', "=", true);
 }
 
-static void wants_section(struct conf_scan *s, unsigned at, const struct conf_shape *pl,
-                          struct conf_problems *p)
+static void wants_section(struct conf_scan *s, unsigned at, const struct conf_shape *pl, struct conf_problems *p)
 {
     const struct conf_token *name = &s->tokens[pl->name];
     char got = conf_shape_kind(s, at), *kind = conf_token_text(name);
@@ -242,20 +220,16 @@ static void wants_section(struct conf_scan *s, unsigned at, const struct conf_sh
     if (pl->state == CONF_A_BRACE && got == '{' && conf_sections[conf_section_find(kind)].titled) {
         second_title(s, at - 1, pl, p);
     } else if (pl->state == CONF_A_TITLE && got == '{') {
-        say(s, p, name, kind, mem_printf("write %s \"title\" { ... }", kind),
-            mem_str("the section has no title"));
+        say(s, p, name, kind, mem_printf("write %s \"title\" { ... }", kind), mem_str("the section has no title"));
         conf_scan_insert(s, at, 't', "", true);
-    } else if (pl->state == CONF_A_BRACE && got == 't' &&
-               conf_shape_kind(s, conf_shape_next(s, at)) == '{') {
-        say(s, p, &s->tokens[at], kind, mem_printf("write %s { ... }", kind),
-            mem_str("the section takes no title"));
+    } else if (pl->state == CONF_A_BRACE && got == 't' && conf_shape_kind(s, conf_shape_next(s, at)) == '{') {
+        say(s, p, &s->tokens[at], kind, mem_printf("write %s { ... }", kind), mem_str("the section takes no title"));
         blank(s, at, at + 1);
     } else {
         unsigned end = at;
 
         say(s, p, name, kind,
-            mem_printf(pl->state == CONF_A_TITLE ? "write %s \"title\" { ... }"
-                                                 : "put { ... } around its options",
+            mem_printf(pl->state == CONF_A_TITLE ? "write %s \"title\" { ... }" : "put { ... } around its options",
                        kind),
             mem_str("it is a section"));
         while (end < s->count && s->tokens[end].line == name->line && s->tokens[end].kind != '}')
@@ -274,20 +248,18 @@ static void at_end(struct conf_scan *s, const struct conf_shape *pl, struct conf
     } else if (pl->state == CONF_A_TITLE || pl->state == CONF_A_BRACE) {
         wants_section(s, s->count, pl, p);
     } else if (pl->state != CONF_A_NAME) {
-        say(s, p, &s->tokens[pl->name], pl->option->name,
-            mem_printf("write %s = ...", pl->option->name), mem_str("it has no value"));
+        say(s, p, &s->tokens[pl->name], pl->option->name, mem_printf("write %s = ...", pl->option->name),
+            mem_str("it has no value"));
         blank(s, pl->name, s->count);
     } else if (pl->section != UINT_MAX) {
         char *words = section_words(s, pl), *kind = conf_token_text(&s->tokens[pl->section]);
 
-        say(s, p, &s->tokens[pl->section], kind, mem_str("close it with }"),
-            mem_printf("%s is not closed", words));
+        say(s, p, &s->tokens[pl->section], kind, mem_str("close it with }"), mem_printf("%s is not closed", words));
         conf_scan_insert(s, s->count, '}', "}", true);
         free(words);
         free(kind);
     } else if (s->count) {
-        say(s, p, &s->tokens[s->count - 1], NULL, NULL,
-            mem_str("the file ends inside a statement"));
+        say(s, p, &s->tokens[s->count - 1], NULL, NULL, mem_str("the file ends inside a statement"));
     }
 }
 

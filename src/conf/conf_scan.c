@@ -53,19 +53,13 @@ void conf_scan_insert(struct conf_scan *s, unsigned at, char kind, const char *t
 static void token(struct reading *r, char kind, const char *from, bool bad)
 {
     struct conf_scan *s = r->s;
-    struct conf_token t = {.kind = kind,
-                           .bad = bad,
-                           .line = r->line,
-                           .file = r->file,
-                           .text = {from, (size_t)(r->at - from)}};
+    struct conf_token t = {
+        .kind = kind, .bad = bad, .line = r->line, .file = r->file, .text = {from, (size_t)(r->at - from)}};
 
     /* An empty list says nothing to libconfuse's callback; an empty string inside does. */
     if (kind == '}' && s->count >= 2 && s->tokens[s->count - 1].kind == '{' &&
         (s->tokens[s->count - 2].kind == '=' || s->tokens[s->count - 2].kind == '+'))
-        push(
-            s,
-            (struct conf_token){
-                .kind = 't', .made = true, .line = r->line, .file = r->file, .text = SPAN("\"\"")});
+        push(s, (struct conf_token){.kind = 't', .made = true, .line = r->line, .file = r->file, .text = SPAN("\"\"")});
     if (bad) /* whatever it was: conf_load.c writes something harmless */
         t.text = SPAN("");
     push(s, t);
@@ -78,8 +72,7 @@ static void problem(struct reading *r, const char *remedy, const char *text)
 {
     const struct conf_token *t = r->s->tokens;
     unsigned n = r->s->count;
-    char *option =
-        n >= 2 && t[n - 1].kind == '=' && t[n - 2].kind == 't' ? conf_token_text(&t[n - 2]) : NULL;
+    char *option = n >= 2 && t[n - 1].kind == '=' && t[n - 2].kind == 't' ? conf_token_text(&t[n - 2]) : NULL;
 
     conf_problem_add(r->p, false, r->file, r->line, option, remedy, "%s", text);
     free(option);
@@ -99,10 +92,8 @@ static const char *variable(struct reading *r, const char *at, const char *end)
 
     while (close && p < close && (isalnum((unsigned char)*p) || *p == '_'))
         p++;
-    if (!close || p == at + 2 || (size_t)(p - at - 2) >= sizeof name ||
-        !(p == close || (p[0] == ':' && p[1] == '-'))) {
-        problem(r,
-                "write \"${NAME}\" or \"${NAME:-default}\", or a backslash before the dollar sign",
+    if (!close || p == at + 2 || (size_t)(p - at - 2) >= sizeof name || !(p == close || (p[0] == ':' && p[1] == '-'))) {
+        problem(r, "write \"${NAME}\" or \"${NAME:-default}\", or a backslash before the dollar sign",
                 "\"${\" without a variable's name");
         return NULL;
     }
@@ -173,8 +164,7 @@ static void quoted(struct reading *r)
         }
     }
     if (p >= eol) {
-        problem(r, "end the string on the line where it begins",
-                "a string without its closing quote");
+        problem(r, "end the string on the line where it begins", "a string without its closing quote");
         token(r, 't', from, true);
         for (r->at = from; r->at < eol;) /* its braces were most likely meant as braces */
             if (strchr("{}", *r->at++))
@@ -203,8 +193,7 @@ static void comment(struct reading *r)
                 return;
             }
         }
-        conf_problem_add(r->p, false, r->file, line, NULL, "end it with */",
-                         "a comment that never ends");
+        conf_problem_add(r->p, false, r->file, line, NULL, "end it with */", "a comment that never ends");
         return;
     }
     while (r->at < r->end && *r->at != '\n')
@@ -223,19 +212,14 @@ static void check_missing(struct reading *r, const char *from)
     while (p < r->end && (*p == ' ' || *p == '\t'))
         p++;
     if (s->count >= 2 && equal->kind == '=' && equal->line != r->line && p < r->end &&
-        ((conf_section_find(word) != CONF_SECTIONS &&
-          (*p == '{' || *p == '"' || isalnum((unsigned char)*p))) ||
+        ((conf_section_find(word) != CONF_SECTIONS && (*p == '{' || *p == '"' || isalnum((unsigned char)*p))) ||
          (conf_option_known(word) && *p == '='))) {
         name = conf_token_text(equal - 1);
-        conf_problem_add(r->p, false, equal->file, equal->line, name, "write it on the same line",
-                         "it has no value");
+        conf_problem_add(r->p, false, equal->file, equal->line, name, "write it on the same line", "it has no value");
         free(name);
-        push(s, (struct conf_token){.kind = 't',
-                                    .made = true,
-                                    .bad = true,
-                                    .line = equal->line,
-                                    .file = equal->file,
-                                    .text = SPAN("")});
+        push(s,
+             (struct conf_token){
+                 .kind = 't', .made = true, .bad = true, .line = equal->line, .file = equal->file, .text = SPAN("")});
     }
     free(word);
 }
@@ -247,8 +231,7 @@ static void word(struct reading *r)
     const char *from = r->at;
     bool bad = false;
 
-    while (r->at < r->end && (unsigned char)*r->at > ' ' && *r->at != 0x7f &&
-           !strchr("\"'={}(),#", *r->at) &&
+    while (r->at < r->end && (unsigned char)*r->at > ' ' && *r->at != 0x7f && !strchr("\"'={}(),#", *r->at) &&
            !(r->at > from && r->at[0] == '/' && r->at + 1 < r->end && r->at[1] == '*')) {
         if (strchr("+*\\$|", *r->at) && !bad) {
             char *text = mem_printf("the character %c stands outside of quotes", *r->at);
@@ -278,8 +261,7 @@ static char *include_name(struct reading *r, const struct conf_token *t)
         problem(r, "include fewer files", "too many included files, or included too deeply");
         return NULL;
     }
-    if (t->kind != 't' || t->bad || memchr(t->text.p, '\\', t->text.n) ||
-        memchr(t->text.p, '$', t->text.n)) {
+    if (t->kind != 't' || t->bad || memchr(t->text.p, '\\', t->text.n) || memchr(t->text.p, '$', t->text.n)) {
         problem(r, "write include(\"/path/of/the/file\"), without variables or backslashes",
                 "include() wants the name of one file");
         return NULL;
@@ -289,8 +271,7 @@ static char *include_name(struct reading *r, const struct conf_token *t)
     free(name);
     for (const struct reading *up = r; up; up = up->from) {
         if (strcmp(up->file, path) == 0) {
-            conf_problem_add(r->p, false, r->file, r->line, "include", "remove this line",
-                             "%s includes itself", path);
+            conf_problem_add(r->p, false, r->file, r->line, "include", "remove this line", "%s includes itself", path);
             free(path);
             return NULL;
         }
@@ -319,8 +300,7 @@ static void include(struct reading *r)
     }
     hold(s, text);
     if (memchr(text, '\0', len)) {
-        conf_problem_add(r->p, false, r->file, r->line, "include", NULL, "%s is not a text file",
-                         path);
+        conf_problem_add(r->p, false, r->file, r->line, "include", NULL, "%s is not a text file", path);
         return;
     }
     s->files++;
@@ -337,8 +317,7 @@ static bool scan_size(struct reading *r)
     size_t n = (size_t)(r->end - r->at);
 
     if (n > CONF_SCAN_BYTES - r->s->bytes) {
-        problem(r, "put lists of mailboxes into a mailbox-file",
-                "the configuration is larger than 4 MiB");
+        problem(r, "put lists of mailboxes into a mailbox-file", "the configuration is larger than 4 MiB");
         return false;
     }
     r->s->bytes += n;
@@ -381,8 +360,8 @@ static void scan_text(struct reading *r)
     }
 }
 
-void conf_scan(struct conf_scan *out, const char *file, const char *text,
-               const struct conf_reader *reader, struct conf_problems *p)
+void conf_scan(struct conf_scan *out, const char *file, const char *text, const struct conf_reader *reader,
+               struct conf_problems *p)
 {
     struct reading r = {.s = out,
                         .p = p,

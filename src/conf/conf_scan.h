@@ -38,8 +38,8 @@ struct conf_scan {
 };
 
 /* Never fails: what is wrong is in p, and the tokens are as good as can be. */
-void conf_scan(struct conf_scan *out, const char *file, const char *text,
-               const struct conf_reader *reader, struct conf_problems *p);
+void conf_scan(struct conf_scan *out, const char *file, const char *text, const struct conf_reader *reader,
+               struct conf_problems *p);
 void conf_scan_free(struct conf_scan *s);
 
 /* Puts a token in front of number `at`, on the line of the one before. text is not copied. */

@@ -77,8 +77,8 @@ int conf_value_number(const struct conf_option *o, const char *text, uint64_t *o
     }
 }
 
-void conf_build_error(const struct conf_building *b, const struct conf_raw_setting *s, unsigned v,
-                      const char *remedy, const char *fmt, ...)
+void conf_build_error(const struct conf_building *b, const struct conf_raw_setting *s, unsigned v, const char *remedy,
+                      const char *fmt, ...)
 {
     char text[1024];
     va_list ap;
@@ -86,8 +86,8 @@ void conf_build_error(const struct conf_building *b, const struct conf_raw_setti
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    conf_problem_add(b->p, false, s->file, v < s->count ? s->values[v].line : s->line,
-                     s->option->name, remedy, "%s", text);
+    conf_problem_add(b->p, false, s->file, v < s->count ? s->values[v].line : s->line, s->option->name, remedy, "%s",
+                     text);
 }
 
 static void store(void *at, size_t width, uint64_t v)
@@ -130,22 +130,20 @@ static void check_range(const struct conf_building *b, const struct conf_option 
     low = number_text(o, o->floor && !b->conf->lab ? o->floor : o->min);
     high = number_text(o, o->max);
     if (v < o->min || v > o->max) {
-        conf_build_error(b, s, 0, NULL, "\"%s\" is out of range: %s to %s%s%s", s->values[0].text,
-                         low, high, o->zero ? ", or 0: " : "", o->zero ? o->zero : "");
+        conf_build_error(b, s, 0, NULL, "\"%s\" is out of range: %s to %s%s%s", s->values[0].text, low, high,
+                         o->zero ? ", or 0: " : "", o->zero ? o->zero : "");
     } else if (v < o->floor && !b->conf->lab) {
-        char *remedy =
-            mem_printf("write %s or more; only a test setup may go below, with lab = yes", low);
+        char *remedy = mem_printf("write %s or more; only a test setup may go below, with lab = yes", low);
 
-        conf_build_error(b, s, 0, remedy, "\"%s\" is below the %s that %s demands",
-                         s->values[0].text, low, o->rfc);
+        conf_build_error(b, s, 0, remedy, "\"%s\" is below the %s that %s demands", s->values[0].text, low, o->rfc);
         free(remedy);
     }
     free(low);
     free(high);
 }
 
-static void fill_number(const struct conf_building *b, const struct conf_option *o,
-                        const struct conf_raw_setting *s, const char *text, char *to)
+static void fill_number(const struct conf_building *b, const struct conf_option *o, const struct conf_raw_setting *s,
+                        const char *text, char *to)
 {
     struct err e = {""};
     uint64_t v = 0;
@@ -161,8 +159,8 @@ static void fill_number(const struct conf_building *b, const struct conf_option 
     store(to + o->at, o->width, v);
 }
 
-static void fill_word(const struct conf_building *b, const struct conf_option *o,
-                      const struct conf_raw_setting *s, const char *text, char *to)
+static void fill_word(const struct conf_building *b, const struct conf_option *o, const struct conf_raw_setting *s,
+                      const char *text, char *to)
 {
     const char *nearest = conf_nearest(o->words, text), *later = conf_option_later(text);
     char list[256] = "", *remedy;
@@ -172,8 +170,7 @@ static void fill_word(const struct conf_building *b, const struct conf_option *o
             store(to + o->at, o->width, i);
             return;
         }
-        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "",
-                 o->words[i]);
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", o->words[i]);
     }
     assert(s);                              /* a default must be right */
     fill_word(b, o, NULL, o->fallback, to); /* so that the rest can be judged */
@@ -185,8 +182,8 @@ static void fill_word(const struct conf_building *b, const struct conf_option *o
     free(remedy);
 }
 
-static void fill_bool(const struct conf_building *b, const struct conf_option *o,
-                      const struct conf_raw_setting *s, const char *text, char *to)
+static void fill_bool(const struct conf_building *b, const struct conf_option *o, const struct conf_raw_setting *s,
+                      const char *text, char *to)
 {
     static const char *const words[] = {"no", "yes", "off", "on", "false", "true"};
 
@@ -199,8 +196,8 @@ static void fill_bool(const struct conf_building *b, const struct conf_option *o
     conf_build_error(b, s, 0, "yes or no", "unknown value \"%s\"", text);
 }
 
-static void fill_text(const struct conf_building *b, const struct conf_option *o,
-                      const struct conf_raw_setting *s, const char *text, char *to)
+static void fill_text(const struct conf_building *b, const struct conf_option *o, const struct conf_raw_setting *s,
+                      const char *text, char *to)
 {
     char host[CONF_IDN_LEN], *kept = NULL;
     struct err e = {""};
@@ -232,8 +229,8 @@ static void fill_text(const struct conf_building *b, const struct conf_option *o
     memcpy(to + o->at, &kept, sizeof kept);
 }
 
-static void fill_nets(const struct conf_building *b, const struct conf_option *o,
-                      const struct conf_raw_setting *s, char *to)
+static void fill_nets(const struct conf_building *b, const struct conf_option *o, const struct conf_raw_setting *s,
+                      char *to)
 {
     unsigned n = 0, want = s ? s->count : 8;
     struct net *nets = conf_keep(b->conf, want * sizeof *nets);
@@ -262,8 +259,8 @@ static void fill_nets(const struct conf_building *b, const struct conf_option *o
     store(to + o->count_at, sizeof(unsigned), n);
 }
 
-static void fill_one(const struct conf_building *b, const struct conf_option *o,
-                     const struct conf_raw_setting *s, char *to)
+static void fill_one(const struct conf_building *b, const struct conf_option *o, const struct conf_raw_setting *s,
+                     char *to)
 {
     const char *text = s ? s->values[0].text : o->fallback;
 

@@ -123,8 +123,9 @@ enum dns_verdict dns_result_verdict(int status, const struct ub_result *r, char 
     if (r->rcode == DNS_RCODE_NXDOMAIN || r->nxdomain)
         return DNS_NO_DOMAIN;
     if (r->rcode != DNS_RCODE_OK) {
-        *words = mem_printf("%s: %s", r->qname,
-                            (size_t)r->rcode < sizeof rcodes / sizeof *rcodes ? rcodes[r->rcode] : "an error of its server");
+        *words =
+            mem_printf("%s: %s", r->qname,
+                       (size_t)r->rcode < sizeof rcodes / sizeof *rcodes ? rcodes[r->rcode] : "an error of its server");
         return DNS_LATER;
     }
     return r->havedata ? DNS_FOUND : DNS_NO_HOST;
@@ -318,7 +319,8 @@ static struct dns_question *open_question(struct dns *d, void *arg)
     return q;
 }
 
-struct dns_question *dns_ask_mail(struct dns *d, const char *domain, void (*answer)(void *, struct dns_mail *), void *arg)
+struct dns_question *dns_ask_mail(struct dns *d, const char *domain, void (*answer)(void *, struct dns_mail *),
+                                  void *arg)
 {
     struct dns_question *q = open_question(d, arg);
 
@@ -367,7 +369,8 @@ static void got_tlsa(void *arg, int status, struct ub_result *r)
     close_question(q);
 }
 
-struct dns_question *dns_ask_tlsa(struct dns *d, const char *host, uint16_t port, void (*answer)(void *, struct dns_tlsa_set *), void *arg)
+struct dns_question *dns_ask_tlsa(struct dns *d, const char *host, uint16_t port,
+                                  void (*answer)(void *, struct dns_tlsa_set *), void *arg)
 {
     struct dns_question *q = open_question(d, arg);
     char *name = mem_printf("_%u._tcp.%s", port, host); /* RFC 6698 3 */

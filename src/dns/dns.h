@@ -26,7 +26,7 @@ struct dns_setup {
 
 /* Reads the files: before the sandbox. Asks and starts a thread with the first question: behind it. -1 and e. */
 int dns_new(struct dns **out, const struct dns_setup *s, struct err *e);
-void dns_free(struct dns **d); /* questions that are open are forgotten, nobody is called */
+void dns_free(struct dns **d);   /* questions that are open are forgotten, nobody is called */
 int dns_fd(const struct dns *d); /* readable: call dns_process() */
 void dns_process(struct dns *d);
 
@@ -54,9 +54,9 @@ struct dns_host {
 /* Belongs to the one who asks: dns_mail_free(). */
 struct dns_mail {
     enum dns_verdict verdict;
-    char *words;   /* for logs: "mail.example.net: SERVFAIL", "DNSSEC: signature expired ..." */
-    bool implicit; /* no MX: the domain's own addresses */
-    bool secure;   /* the MX answer, or its absence, is proven */
+    char *words;            /* for logs: "mail.example.net: SERVFAIL", "DNSSEC: signature expired ..." */
+    bool implicit;          /* no MX: the domain's own addresses */
+    bool secure;            /* the MX answer, or its absence, is proven */
     struct dns_host *hosts; /* best first */
     unsigned host_count;
 };
@@ -78,9 +78,11 @@ void dns_tlsa_set_free(struct dns_tlsa_set **s);
 /* One question; gone when it is answered. NULL: it could not even be asked (no memory, no thread), nobody is called. */
 struct dns_question;
 /* domain: an A-label. */
-struct dns_question *dns_ask_mail(struct dns *d, const char *domain, void (*answer)(void *arg, struct dns_mail *m), void *arg);
+struct dns_question *dns_ask_mail(struct dns *d, const char *domain, void (*answer)(void *arg, struct dns_mail *m),
+                                  void *arg);
 /* Addresses of one host alone, as the only host of the answer: for a next hop with a name. */
-struct dns_question *dns_ask_host(struct dns *d, const char *host, void (*answer)(void *arg, struct dns_mail *m), void *arg);
+struct dns_question *dns_ask_host(struct dns *d, const char *host, void (*answer)(void *arg, struct dns_mail *m),
+                                  void *arg);
 /* Only for a host that is secure. */
 struct dns_question *dns_ask_tlsa(struct dns *d, const char *host, uint16_t port,
                                   void (*answer)(void *arg, struct dns_tlsa_set *s), void *arg);

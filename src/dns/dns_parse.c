@@ -138,9 +138,12 @@ struct dns_tlsa_set *dns_parse_tlsa(const struct ub_result *r)
 
         if (r->len[i] < 4) /* RFC 6698 2.1: three numbers and at least a byte */
             continue;
-        s->records[s->count++] = (struct dns_tlsa){
-            .usage = p[0], .selector = p[1], .matching = p[2], .len = (size_t)r->len[i] - 3,
-            .data = (uint8_t *)mem_strn((const char *)p + 3, (size_t)r->len[i] - 3)};
+        s->records[s->count++] =
+            (struct dns_tlsa){.usage = p[0],
+                              .selector = p[1],
+                              .matching = p[2],
+                              .len = (size_t)r->len[i] - 3,
+                              .data = (uint8_t *)mem_strn((const char *)p + 3, (size_t)r->len[i] - 3)};
     }
     return s;
 }

@@ -67,14 +67,15 @@ static void mark_unknown(json_t *report)
     const json_t *l, *c;
     size_t i, k;
 
-    json_array_foreach (json_object_get(report, "listeners"), i, l) {
+    json_array_foreach(json_object_get(report, "listeners"), i, l)
+    {
         bool blind = false;
 
-        json_array_foreach (json_object_get(l, "certificates"), k, c)
-            if (is_denied(c, "chain") || is_denied(c, "key")) {
-                json_object_set_new((json_t *)c, "unknown", json_true());
-                blind = true;
-            }
+        json_array_foreach(json_object_get(l, "certificates"), k, c) if (is_denied(c, "chain") || is_denied(c, "key"))
+        {
+            json_object_set_new((json_t *)c, "unknown", json_true());
+            blind = true;
+        }
         if (blind && !json_is_true(json_object_get(l, "serves")))
             json_object_set_new((json_t *)l, "unknown", json_true());
     }
@@ -114,13 +115,17 @@ static int print_report(const struct command_line *l, const struct generation *g
 
         print_problems(p);
         if (blind)
-            fprintf(stderr, "postern: checked with fewer rights than run has; what this user may not read is unknown: ask as root\n");
+            fprintf(stderr, "postern: checked with fewer rights than run has; what this user may not read is unknown: "
+                            "ask as root\n");
         if (g->unfinished)
-            fprintf(stderr, "postern: a chain and a key that do not match were written within the last 5 seconds: a renewal may be under way, ask again\n");
+            fprintf(stderr, "postern: a chain and a key that do not match were written within the last 5 seconds: a "
+                            "renewal may be under way, ask again\n");
         fputs(text, stdout);
         free(text);
         if (report_exit_code(report) == EXIT_FAILED)
-            printf("\nThis is what a start would do. A daemon that runs goes on with its last good pair: postern why -c %s\n", l->conf_file);
+            printf("\nThis is what a start would do. A daemon that runs goes on with its last good pair: postern why "
+                   "-c %s\n",
+                   l->conf_file);
     }
     json_decref(report);
     return code;

@@ -20,7 +20,8 @@ int cmd_reload(const struct command_line *l)
     } else if (code == EXIT_FINE) {
         fputs(text ? text : "", stdout);
     } else {
-        fprintf(stderr, "postern: nothing was changed, the configuration before this one serves on:\n%s", text ? text : "");
+        fprintf(stderr, "postern: nothing was changed, the configuration before this one serves on:\n%s",
+                text ? text : "");
     }
     json_decref(r);
     return code;

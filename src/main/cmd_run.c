@@ -4,7 +4,9 @@
 int cmd_run(const struct command_line *l)
 {
     struct supervisor_options o = {
-        .conf_file = l->conf_file, .verbose = l->verbose, .ports_file = l->ports_file,
+        .conf_file = l->conf_file,
+        .verbose = l->verbose,
+        .ports_file = l->ports_file,
     };
 
     return supervisor_run(&o);

@@ -25,11 +25,11 @@ static void print(const json_t *s)
 
     printf("postern %s, generation %lld, up %lld d %02lld:%02lld:%02lld\n", str(s, "version"), num(s, "generation"),
            up / 86400, up / 3600 % 24, up / 60 % 60, up % 60);
-    json_array_foreach (json_object_get(s, "processes"), i, p)
+    json_array_foreach(json_object_get(s, "processes"), i, p)
         printf("  %-12s pid %-8lld %s\n", str(p, "role"), num(p, "pid"), str(p, "state"));
-    json_array_foreach (json_object_get(s, "generations"), i, p)
+    json_array_foreach(json_object_get(s, "generations"), i, p)
         printf("  generation %-5lld %s\n", num(p, "number"), str(p, "state"));
-    json_object_foreach ((json_t *)json_object_get(s, "counters"), key, v)
+    json_object_foreach((json_t *)json_object_get(s, "counters"), key, v)
         printf("  %-22s %lld\n", key, (long long)json_integer_value(v));
 }
 

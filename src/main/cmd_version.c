@@ -25,7 +25,7 @@ int cmd_version(const struct command_line *l)
         json_decref(o);
         return EXIT_FINE;
     }
-    printf("postern %s%s\n%s\njansson %s\nLandlock: %s\n", PACKAGE_VERSION, kind, tls_library_version(), JANSSON_VERSION,
-           landlock);
+    printf("postern %s%s\n%s\njansson %s\nLandlock: %s\n", PACKAGE_VERSION, kind, tls_library_version(),
+           JANSSON_VERSION, landlock);
     return EXIT_FINE;
 }

@@ -20,17 +20,14 @@ static int keep_only(json_t *report, const char *name)
     json_t *list = json_object_get(report, "listeners"), *kept = json_array(), *l;
     size_t i;
 
-    json_array_foreach (list, i, l)
-        if (strcmp(title_of(l), name) == 0)
-            json_array_append(kept, l);
+    json_array_foreach(list, i, l) if (strcmp(title_of(l), name) == 0) json_array_append(kept, l);
     if (json_array_size(kept)) {
         json_object_set_new(report, "listeners", kept);
         return 0;
     }
     json_decref(kept);
     fprintf(stderr, "postern: no listener is called \"%s\"; there is", name);
-    json_array_foreach (list, i, l)
-        fprintf(stderr, "%s \"%s\"", i ? "," : "", title_of(l));
+    json_array_foreach(list, i, l) fprintf(stderr, "%s \"%s\"", i ? "," : "", title_of(l));
     fprintf(stderr, "%s\n", json_array_size(list) ? "" : " none");
     return -1;
 }

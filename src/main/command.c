@@ -16,18 +16,21 @@ json_t *command_ask(const struct command_line *l, const char *command, int timeo
     if (!l->state_dir) {
         found = conf_state_dir_only(l->conf_file, &e);
         if (!found) {
-            fprintf(stderr, "postern: %s\nWhere the daemon answers is told by state-dir: name the file with -c FILE, or the directory with --state-dir DIR.\n",
+            fprintf(stderr,
+                    "postern: %s\nWhere the daemon answers is told by state-dir: name the file with -c FILE, or the "
+                    "directory with --state-dir DIR.\n",
                     e.text);
             return NULL;
         }
     }
     request = json_pack("{s:s}", "command", command);
     if (control_ask(l->state_dir ? l->state_dir : found, request, timeout_ms, &reply, &e) < 0) {
-        fprintf(stderr,
-                "postern: %s\n"
-                "Is it running: systemctl status postern, or its log. Ask as root or as a member of its group. Another\n"
-                "state directory is named with --state-dir DIR. What a start would do: postern check -c %s\n",
-                e.text, l->conf_file);
+        fprintf(
+            stderr,
+            "postern: %s\n"
+            "Is it running: systemctl status postern, or its log. Ask as root or as a member of its group. Another\n"
+            "state directory is named with --state-dir DIR. What a start would do: postern check -c %s\n",
+            e.text, l->conf_file);
         reply = NULL;
     }
     json_decref(request);

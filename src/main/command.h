@@ -7,7 +7,7 @@
 
 enum { EXIT_FINE = 0, EXIT_WARN = 1, EXIT_FAILED = 2, EXIT_UNREACHABLE = 3, EXIT_USAGE = 64 };
 
-struct command_line { /* what options said; the rest are words */
+struct command_line {         /* what options said; the rest are words */
     const char *program;      /* as it was called, for the commands that are shown */
     const char *conf_file;    /* -c */
     const char *state_dir;    /* --state-dir */
@@ -22,9 +22,9 @@ struct command_line { /* what options said; the rest are words */
 struct command {
     const char *name;
     const char *arguments;
-    const char *options;   /* letters of what it takes: see the table of flags in main.c */
-    unsigned least, most;  /* words */
-    const char *help;      /* NULL: not shown */
+    const char *options;  /* letters of what it takes: see the table of flags in main.c */
+    unsigned least, most; /* words */
+    const char *help;     /* NULL: not shown */
     int (*run)(const struct command_line *l);
 };
 

@@ -10,10 +10,10 @@
 
 struct explanation {
     const char *parts;
-    const char *who;   /* who says it */
+    const char *who; /* who says it */
     const char *means;
-    const char *side;  /* which side to look at */
-    const char *next;  /* what to run or do */
+    const char *side; /* which side to look at */
+    const char *next; /* what to run or do */
 };
 
 extern const struct explanation explain_peers[];   /* what senders, clients and reports say; ends with parts NULL */

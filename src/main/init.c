@@ -137,7 +137,8 @@ static int make_dir(const char *dir, mode_t mode, const struct passwd *owner, st
 
 static int write_parts(const struct init_set *s, const char *dir, const struct passwd *owner, struct err *e)
 {
-    char *mail = mem_printf("%s/mail", dir), *host = mem_printf("mx.%s", s->domain), *conf = mem_printf("%s/postern.conf", dir);
+    char *mail = mem_printf("%s/mail", dir), *host = mem_printf("mx.%s", s->domain),
+         *conf = mem_printf("%s/postern.conf", dir);
     struct buf b = {0};
     int rc = -1;
 
@@ -185,22 +186,23 @@ static char *show(const char *program, const char *dir, const struct conf *c)
             port = addr_port(&c->listeners[i].addresses[0]);
             break;
         }
-    buf_printf(&b,
-               "%s is ready to be served: %s run -c %s/postern.conf\n"
-               "\n"
-               "Three commands worth trying in another terminal:\n"
-               "\n"
-               "  deliver a message\n"
-               "    swaks --server 127.0.0.1:%u --to alice@%s --tls --tls-verify --tls-ca-path %s/ca.pem\n"
-               "\n"
-               "  go through STARTTLS by hand (EHLO me, once in TLS, no longer shows it)\n"
-               "    openssl s_client -connect 127.0.0.1:%u -starttls smtp -CAfile %s/ca.pem -verify_return_error -crlf\n"
-               "\n"
-               "  ask why it is offered, or why not\n"
-               "    %s why -c %s/postern.conf\n"
-               "\n"
-               "Mail arrives in %s/mail/%s/alice/new.\n",
-               dir, program, dir, port, domain, dir, port, dir, program, dir, dir, domain);
+    buf_printf(
+        &b,
+        "%s is ready to be served: %s run -c %s/postern.conf\n"
+        "\n"
+        "Three commands worth trying in another terminal:\n"
+        "\n"
+        "  deliver a message\n"
+        "    swaks --server 127.0.0.1:%u --to alice@%s --tls --tls-verify --tls-ca-path %s/ca.pem\n"
+        "\n"
+        "  go through STARTTLS by hand (EHLO me, once in TLS, no longer shows it)\n"
+        "    openssl s_client -connect 127.0.0.1:%u -starttls smtp -CAfile %s/ca.pem -verify_return_error -crlf\n"
+        "\n"
+        "  ask why it is offered, or why not\n"
+        "    %s why -c %s/postern.conf\n"
+        "\n"
+        "Mail arrives in %s/mail/%s/alice/new.\n",
+        dir, program, dir, port, domain, dir, port, dir, program, dir, dir, domain);
     text = mem_str(buf_str(&b));
     buf_clear(&b);
     return text;

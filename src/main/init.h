@@ -7,11 +7,11 @@
 #include "base/err.h"
 
 struct init_set {
-    const char *dir;    /* made when missing; its parent must exist */
+    const char *dir; /* made when missing; its parent must exist */
     const char *domain;
-    unsigned port;      /* STARTTLS; implicit TLS is 60 below: 2525 and 2465 */
-    const char *user;   /* who the daemon becomes, and who gets the mail; NULL: whoever starts it */
-    bool force;         /* a set is there: configuration and certificates are written anew, mail is kept */
+    unsigned port;    /* STARTTLS; implicit TLS is 60 below: 2525 and 2465 */
+    const char *user; /* who the daemon becomes, and who gets the mail; NULL: whoever starts it */
+    bool force;       /* a set is there: configuration and certificates are written anew, mail is kept */
 };
 
 bool init_is_domain(const char *name); /* letters, digits, hyphens; two labels at least */

@@ -11,7 +11,8 @@ static const struct command commands[] = {
     {"check", "", "cj", 0, 0, "load the configuration as run would, and say what each listener offers", cmd_check},
     {"why", "[LISTENER]", "csj", 0, 1, "ask the running daemon: is STARTTLS offered, why not, what to do", cmd_why},
     {"status", "", "csj", 0, 0, "processes, generations and counters of the running daemon", cmd_status},
-    {"reload", "", "csj", 0, 0, "read configuration, mailboxes and certificates again; ends when that is done", cmd_reload},
+    {"reload", "", "csj", 0, 0, "read configuration, mailboxes and certificates again; ends when that is done",
+     cmd_reload},
     {"drain", "", "csj", 0, 0, "accept no more, let all sessions end, then exit", cmd_drain},
     {"init", "", "dDbfw", 0, 0, "write a complete working set to try: --dir DIR [--domain NAME]", cmd_init},
     {"explain", "TEXT", "j", 1, 1000, "the words of a mail server, to their cause and remedy", cmd_explain},
@@ -55,14 +56,17 @@ static void usage(FILE *f)
 
         if (!flags[k].help)
             continue;
-        snprintf(name, sizeof name, "%s%s%s", flags[k].name, flags[k].value ? " " : "", flags[k].value ? flags[k].value : "");
+        snprintf(name, sizeof name, "%s%s%s", flags[k].name, flags[k].value ? " " : "",
+                 flags[k].value ? flags[k].value : "");
         fprintf(f, "  %-18s %s (", name, flags[k].help);
         for (size_t i = 0, n = 0; i < COMMANDS; i++)
             if (strchr(commands[i].options, flags[k].letter))
                 fprintf(f, "%s%s", n++ ? " " : "", commands[i].name);
         fprintf(f, ")\n");
     }
-    fprintf(f, "\nExit codes: 0 fine, 1 warnings, 2 failure, 3 the daemon cannot be reached, 64 usage. More: man postern\n");
+    fprintf(
+        f,
+        "\nExit codes: 0 fine, 1 warnings, 2 failure, 3 the daemon cannot be reached, 64 usage. More: man postern\n");
 }
 
 static int take_flag(struct command_line *l, const struct flag *f, const char *value)
@@ -113,7 +117,8 @@ static int take_flag(struct command_line *l, const struct flag *f, const char *v
 static int complain(const struct command *c, const char *what, const char *word)
 {
     fprintf(stderr, "postern %s: %s%s\n", c->name, what, word);
-    fprintf(stderr, "usage: postern %s [OPTION...]%s%s; all options: postern help\n", c->name, *c->arguments ? " " : "", c->arguments);
+    fprintf(stderr, "usage: postern %s [OPTION...]%s%s; all options: postern help\n", c->name, *c->arguments ? " " : "",
+            c->arguments);
     return EXIT_USAGE;
 }
 

@@ -22,7 +22,7 @@ struct loop {
     struct ticker alarm;
     int64_t alarm_us; /* 0: not set */
     bool stop;
-    int64_t now_us;   /* 0: not read in this turn yet */
+    int64_t now_us; /* 0: not read in this turn yet */
 };
 
 struct watch {

@@ -21,7 +21,7 @@ struct admit_verdict {
     uint16_t code;        /* 421 */
     const char *enhanced; /* "4.7.0" or "4.3.2" */
     const char *text;
-    const char *event;    /* "limit.concurrent-connection" ... */
+    const char *event; /* "limit.concurrent-connection" ... */
 };
 
 const char *admit_reason_name(enum admit_reason r);

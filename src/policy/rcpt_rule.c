@@ -10,7 +10,8 @@
 
 const char *rcpt_reason_name(enum rcpt_reason r)
 {
-    static const char *const name[] = {"ok", "catch-all", "subaddress", "postmaster", "no-mailbox", "not-ours", "bad-domain", "unavailable"};
+    static const char *const name[] = {"ok",         "catch-all", "subaddress", "postmaster",
+                                       "no-mailbox", "not-ours",  "bad-domain", "unavailable"};
 
     return name[r];
 }

@@ -9,12 +9,12 @@
 enum rcpt_reason {
     RCPT_OK,
     RCPT_CATCH_ALL,
-    RCPT_SUBADDRESS,   /* taken, after cutting "+tag" */
-    RCPT_POSTMASTER,   /* taken: postmaster of a domain that has no such address, or bare */
-    RCPT_NO_MAILBOX,   /* 550 5.1.1 */
-    RCPT_NOT_OURS,     /* 550 5.7.1: relaying */
-    RCPT_BAD_DOMAIN,   /* 550 5.1.2: cannot be an A-label; 501 is the engine's for syntax */
-    RCPT_UNAVAILABLE,  /* 451 4.3.0: the domain's mailbox list cannot be read */
+    RCPT_SUBADDRESS,  /* taken, after cutting "+tag" */
+    RCPT_POSTMASTER,  /* taken: postmaster of a domain that has no such address, or bare */
+    RCPT_NO_MAILBOX,  /* 550 5.1.1 */
+    RCPT_NOT_OURS,    /* 550 5.7.1: relaying */
+    RCPT_BAD_DOMAIN,  /* 550 5.1.2: cannot be an A-label; 501 is the engine's for syntax */
+    RCPT_UNAVAILABLE, /* 451 4.3.0: the domain's mailbox list cannot be read */
 };
 
 struct rcpt_verdict {
@@ -27,7 +27,6 @@ struct rcpt_verdict {
 };
 
 const char *rcpt_reason_name(enum rcpt_reason r);
-void rcpt_rule(struct rcpt_verdict *out, const struct conf *c, struct peer_text local,
-               struct peer_text domain);
+void rcpt_rule(struct rcpt_verdict *out, const struct conf *c, struct peer_text local, struct peer_text domain);
 
 #endif

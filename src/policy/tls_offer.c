@@ -108,8 +108,8 @@ static void have(struct tls_offer *o, const struct tls_listener_facts *l, enum t
     reply(o, 220, "2.0.0", "Ready to start TLS");
 }
 
-void tls_offer(struct tls_offer *out, const struct tls_listener_facts *l,
-               const struct tls_session_facts *session, int64_t now)
+void tls_offer(struct tls_offer *out, const struct tls_listener_facts *l, const struct tls_session_facts *session,
+               int64_t now)
 {
     enum tls_reason reason;
 

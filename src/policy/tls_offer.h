@@ -25,7 +25,7 @@ enum tls_reason {
     TLS_HANDSHAKE_FAILED,
     TLS_NOT_YET_VALID,
     TLS_EXPIRED,
-    TLS_IMPLICIT,             /* "implicit-tls": nothing to offer, and correct */
+    TLS_IMPLICIT, /* "implicit-tls": nothing to offer, and correct */
     TLS_REASON_COUNT
 };
 const char *tls_reason_name(enum tls_reason r);
@@ -37,14 +37,14 @@ const char *tls_reason_hint(enum tls_reason r);
 /* Warnings never withdraw the offer. */
 enum tls_warning {
     TLS_WARN_SELF_SIGNED = 1 << 0,
-    TLS_WARN_UNTRUSTED = 1 << 1,           /* not by the system's CAs */
+    TLS_WARN_UNTRUSTED = 1 << 1, /* not by the system's CAs */
     TLS_WARN_INTERMEDIATE_MISSING = 1 << 2,
     TLS_WARN_HOSTNAME_MISMATCH = 1 << 3,
-    TLS_WARN_EXPIRING = 1 << 4,            /* within 14 days: made by tls_offer from now, not at load */
-    TLS_WARN_KEY_READABLE = 1 << 5,        /* key file readable by others */
-    TLS_WARN_RARE_KEY = 1 << 6,            /* only Ed25519 or P-521: many senders cannot */
-    TLS_WARN_VERSION_FAILS = 1 << 7,       /* one of TLS 1.2 and 1.3 fails in the proof */
-    TLS_WARN_CHAIN_ORDER = 1 << 8,         /* the chain file is out of order, or holds certificates that do not belong to it */
+    TLS_WARN_EXPIRING = 1 << 4,      /* within 14 days: made by tls_offer from now, not at load */
+    TLS_WARN_KEY_READABLE = 1 << 5,  /* key file readable by others */
+    TLS_WARN_RARE_KEY = 1 << 6,      /* only Ed25519 or P-521: many senders cannot */
+    TLS_WARN_VERSION_FAILS = 1 << 7, /* one of TLS 1.2 and 1.3 fails in the proof */
+    TLS_WARN_CHAIN_ORDER = 1 << 8, /* the chain file is out of order, or holds certificates that do not belong to it */
     TLS_WARNING_COUNT = 9
 };
 const char *tls_warning_name(unsigned bit); /* "self-signed", ...; bit is one of the above */
@@ -53,11 +53,11 @@ const char *tls_warning_hint(unsigned bit);
 
 /* What is known of one loaded certificate: made by src/tls, only read here. */
 struct tls_cert_facts {
-    const char *title;     /* section title in the configuration */
-    enum tls_reason fault; /* TLS_OK, or UNREADABLE..HANDSHAKE_FAILED */
-    const char *details;   /* names file, path component or OpenSSL's error; "" when usable */
+    const char *title;             /* section title in the configuration */
+    enum tls_reason fault;         /* TLS_OK, or UNREADABLE..HANDSHAKE_FAILED */
+    const char *details;           /* names file, path component or OpenSSL's error; "" when usable */
     int64_t not_before, not_after; /* seconds since the epoch; 0, 0 when unknown */
-    unsigned warnings;     /* tls_warning bits, without EXPIRING */
+    unsigned warnings;             /* tls_warning bits, without EXPIRING */
 };
 
 enum tls_mode { TLS_MODE_OFF, TLS_MODE_STARTTLS, TLS_MODE_IMPLICIT };
@@ -79,19 +79,19 @@ struct tls_session_facts {
 
 struct tls_offer {
     enum tls_reason reason;
-    bool offered;      /* a handshake would succeed, and policy allows it */
-    bool advertised;   /* EHLO shows it: offered, or tempfail without a usable certificate */
-    bool wanted;       /* the listener is meant to have TLS: absence is a fault worth an error */
-    int cert;          /* index of the certificate the verdict speaks of, -1 when none */
+    bool offered;    /* a handshake would succeed, and policy allows it */
+    bool advertised; /* EHLO shows it: offered, or tempfail without a usable certificate */
+    bool wanted;     /* the listener is meant to have TLS: absence is a fault worth an error */
+    int cert;        /* index of the certificate the verdict speaks of, -1 when none */
     const char *details;
     const char *hint;
-    uint16_t code;     /* reply to STARTTLS: 220, 502, 503, 454 */
+    uint16_t code; /* reply to STARTTLS: 220, 502, 503, 454 */
     const char *enhanced;
     const char *text;
     bool close_at_greeting; /* without-certificate = close: 421 instead of the banner */
     bool refuse_start;      /* without-certificate = refuse-start */
-    bool serves;       /* STARTTLS works, or (implicit) the listener may be opened */
-    bool require;      /* require-tls holds for this session, which is in clear */
+    bool serves;            /* STARTTLS works, or (implicit) the listener may be opened */
+    bool require;           /* require-tls holds for this session, which is in clear */
     bool require_broken;
     unsigned warnings; /* of the certificate at .cert, EXPIRING included */
     const char *event; /* event name to log for this state, NULL when there is nothing to say */
@@ -103,7 +103,7 @@ enum tls_reason tls_cert_reason(const struct tls_cert_facts *c, int64_t now);
 int tls_days_left(const struct tls_cert_facts *c, int64_t now);
 
 /* session == NULL: the listener as such, for check, why, start and reload lines. */
-void tls_offer(struct tls_offer *out, const struct tls_listener_facts *l,
-               const struct tls_session_facts *session, int64_t now);
+void tls_offer(struct tls_offer *out, const struct tls_listener_facts *l, const struct tls_session_facts *session,
+               int64_t now);
 
 #endif

@@ -50,8 +50,12 @@ static void limit_files(uint64_t max_message_size)
 int child_worker(const struct server_setup *s, const struct child_rights *r, int log_fd)
 {
     struct sandbox box = {
-        .profile = SANDBOX_WORKER, .drop = r->drop, .uid = r->uid, .gid = r->gid,
-        .user = r->user, .chroot = r->chroot,
+        .profile = SANDBOX_WORKER,
+        .drop = r->drop,
+        .uid = r->uid,
+        .gid = r->gid,
+        .user = r->user,
+        .chroot = r->chroot,
     };
     unsigned wanted = s->conf->limits.max_connections + 1024;
     int *keep = mem_alloc(sizeof *keep * (s->socket_count + 3));
@@ -77,11 +81,14 @@ int child_worker(const struct server_setup *s, const struct child_rights *r, int
     return server_run(s);
 }
 
-int child_store(const struct conf *c, const struct child_rights *r, int leader_fd, int log_fd,
-                unsigned generation)
+int child_store(const struct conf *c, const struct child_rights *r, int leader_fd, int log_fd, unsigned generation)
 {
     struct sandbox box = {
-        .profile = SANDBOX_STORE, .drop = r->drop, .uid = r->uid, .gid = r->gid, .user = r->user,
+        .profile = SANDBOX_STORE,
+        .drop = r->drop,
+        .uid = r->uid,
+        .gid = r->gid,
+        .user = r->user,
     };
     unsigned wanted = STORE_DESCRIPTORS + 64 * c->workers;
     int keep[2] = {leader_fd, log_fd};

@@ -6,7 +6,7 @@
 #include "sink/store.h"
 
 struct child_rights {
-    bool drop;          /* the leader is root */
+    bool drop; /* the leader is root */
     unsigned uid, gid;
     const char *user;
     const char *chroot; /* NULL when not root */
@@ -14,7 +14,6 @@ struct child_rights {
 
 int child_worker(const struct server_setup *s, const struct child_rights *r, int log_fd);
 /* Opens the mail directories first, with the leader's rights: afterwards only *at() below them is left. */
-int child_store(const struct conf *c, const struct child_rights *r, int leader_fd, int log_fd,
-                unsigned generation);
+int child_store(const struct conf *c, const struct child_rights *r, int leader_fd, int log_fd, unsigned generation);
 
 #endif

@@ -62,7 +62,7 @@ struct client {
     unsigned number; /* 0: free */
     int fd;
     int64_t until_us;
-    bool asked;    /* the request is whole; an answer is owed or on its way */
+    bool asked; /* the request is whole; an answer is owed or on its way */
     bool answered;
     struct buf in, out;
 };
@@ -133,7 +133,9 @@ unsigned control_poll(const struct control *c, struct pollfd *pfds)
         if (cl->number)
             pfds[n++] = (struct pollfd){
                 .fd = cl->fd,
-                .events = (short)(cl->out.len ? POLLOUT : cl->asked ? 0 : POLLIN),
+                .events = (short)(cl->out.len ? POLLOUT
+                                  : cl->asked ? 0
+                                              : POLLIN),
             };
     }
     return n;
@@ -146,8 +148,7 @@ static void client_request(struct control *c, struct client *cl, size_t n)
 
     cl->asked = true;
     if (!json_is_object(request))
-        control_answer(c, cl->number,
-                       json_pack("{s:b,s:s}", "ok", 0, "error", "the request is not a JSON object"));
+        control_answer(c, cl->number, json_pack("{s:b,s:s}", "ok", 0, "error", "the request is not a JSON object"));
     else
         c->handler(c->arg, cl->number, request);
     json_decref(request);
@@ -286,8 +287,7 @@ out:
     return rc;
 }
 
-int control_ask(const char *state_dir, const json_t *request, int timeout_ms, json_t **reply,
-                struct err *e)
+int control_ask(const char *state_dir, const json_t *request, int timeout_ms, json_t **reply, struct err *e)
 {
     int64_t until = clock_now().mono_us + timeout_ms * INT64_C(1000);
     char *text = json_dumps(request, JSON_COMPACT);
@@ -300,8 +300,8 @@ int control_ask(const char *state_dir, const json_t *request, int timeout_ms, js
     }
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof un) < 0) {
-        err_set(e, "postern is not running here, or this user may not ask it: %s/control.sock: %s",
-                state_dir, strerror(errno));
+        err_set(e, "postern is not running here, or this user may not ask it: %s/control.sock: %s", state_dir,
+                strerror(errno));
         goto out;
     }
     if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0 || send(fd, "\n", 1, MSG_NOSIGNAL) < 0) {

@@ -11,8 +11,7 @@
 #include "base/err.h"
 
 /* Client side, used by the commands. 0 and *reply (new reference), or -1 and e: nobody is listening (exit code 3). */
-int control_ask(const char *state_dir, const json_t *request, int timeout_ms, json_t **reply,
-                struct err *e);
+int control_ask(const char *state_dir, const json_t *request, int timeout_ms, json_t **reply, struct err *e);
 
 /* Server side, used by the supervisor (which binds) and the leader (which answers). */
 

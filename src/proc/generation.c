@@ -54,8 +54,8 @@ static void keep(struct builder *b, enum snapshot_kind kind, const char *name, c
     s->items[s->count++] = item;
 }
 
-static int from_snapshot(const struct builder *b, enum snapshot_kind kind, const char *name, char **text,
-                         size_t *len, struct err *e)
+static int from_snapshot(const struct builder *b, enum snapshot_kind kind, const char *name, char **text, size_t *len,
+                         struct err *e)
 {
     const struct snapshot_item *item = find(b->last, kind, name);
 
@@ -130,7 +130,8 @@ static void watch(struct builder *b, const char *path)
 
     if (strlen(path) >= sizeof w.path) {
         conf_problem_add(b->p, true, b->file, 0, NULL, "use a shorter path, or reload after a renewal",
-                         "%.60s...: the path is longer than %zu bytes, changes will not be noticed", path, sizeof w.path - 1);
+                         "%.60s...: the path is longer than %zu bytes, changes will not be noticed", path,
+                         sizeof w.path - 1);
         return;
     }
     for (unsigned i = 0; i < b->g->watched_count; i++)
@@ -155,9 +156,8 @@ static void last_good(const struct builder *b, const char *title, struct cert_by
 
 static bool same_bytes(const struct cert_bytes *a, const struct cert_bytes *b)
 {
-    return a->chain && b->chain && a->key && b->key && a->chain_len == b->chain_len &&
-           a->key_len == b->key_len && memcmp(a->chain, b->chain, a->chain_len) == 0 &&
-           memcmp(a->key, b->key, a->key_len) == 0;
+    return a->chain && b->chain && a->key && b->key && a->chain_len == b->chain_len && a->key_len == b->key_len &&
+           memcmp(a->chain, b->chain, a->chain_len) == 0 && memcmp(a->key, b->key, a->key_len) == 0;
 }
 
 /* What on disk cannot be used: in place of the last good pair, or with nothing to put in its place. */
@@ -316,12 +316,17 @@ static int load_listeners(struct builder *b)
     return 0;
 }
 
-int generation_build(struct generation **out, enum generation_mode mode, const char *file,
-                     const struct snapshot *last, struct conf_problems *p)
+int generation_build(struct generation **out, enum generation_mode mode, const char *file, const struct snapshot *last,
+                     struct conf_problems *p)
 {
     struct generation *g = mem_alloc(sizeof *g);
     struct builder b = {
-        .g = g, .mode = mode, .file = file, .last = last, .p = p, .now_us = clock_now().real_us,
+        .g = g,
+        .mode = mode,
+        .file = file,
+        .last = last,
+        .p = p,
+        .now_us = clock_now().real_us,
     };
 
     g->mode = mode;

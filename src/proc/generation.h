@@ -52,17 +52,17 @@ struct generation {
     struct snapshot snapshot;  /* of this generation: conf text, lists, serving chains and keys */
     struct watched_file *watched;
     unsigned watched_count;
-    int64_t not_finished_us;   /* look at the files again at this realtime though nothing changes; else 0. A mismatch of
+    int64_t not_finished_us; /* look at the files again at this realtime though nothing changes; else 0. A mismatch of
                                 * chain and key younger than 5 s; files so fresh that another write in the same tick of the
                                 * clock would not be seen; a date after which another pair should serve */
-    bool unfinished;           /* there is such a mismatch */
-    bool equal_to_last;        /* GENERATION_CERTS: what serves and what is reported stay the same; nothing to do */
-    int64_t loaded_at;         /* seconds */
+    bool unfinished;         /* there is such a mismatch */
+    bool equal_to_last;      /* GENERATION_CERTS: what serves and what is reported stay the same; nothing to do */
+    int64_t loaded_at;       /* seconds */
 };
 
 /* file: configuration path. last: may be NULL or empty. 0, or -1 when errors are in *p. Never prints. */
-int generation_build(struct generation **out, enum generation_mode mode, const char *file,
-                     const struct snapshot *last, struct conf_problems *p);
+int generation_build(struct generation **out, enum generation_mode mode, const char *file, const struct snapshot *last,
+                     struct conf_problems *p);
 void generation_free(struct generation **g);
 
 #endif

@@ -8,14 +8,14 @@
 
 struct leader_setup {
     enum generation_mode mode;
-    unsigned number;       /* of the generation */
+    unsigned number; /* of the generation */
     const char *conf_file;
     const struct snapshot *last;
     struct share *share;
-    int supervisor_fd;     /* chan */
-    int log_fd;            /* write end of the log pipe */
+    int supervisor_fd; /* chan */
+    int log_fd;        /* write end of the log pipe */
     int supervisor_pid;
-    int64_t started_s;     /* of the daemon, realtime */
+    int64_t started_s; /* of the daemon, realtime */
     bool verbose;
 };
 

@@ -17,8 +17,8 @@ static const char *state_name(enum leader_state s)
 
 static void add_process(json_t *list, const char *role, int pid, unsigned generation, const char *state)
 {
-    json_array_append_new(list, json_pack("{s:s,s:i,s:i,s:s}", "role", role, "pid", pid, "generation",
-                                          (int)generation, "state", state));
+    json_array_append_new(
+        list, json_pack("{s:s,s:i,s:i,s:s}", "role", role, "pid", pid, "generation", (int)generation, "state", state));
 }
 
 static json_t *processes(const struct leader *l)
@@ -36,8 +36,7 @@ static json_t *processes(const struct leader *l)
         if (!l->workers[i].pid)
             continue;
         snprintf(role, sizeof role, "worker %u", i);
-        add_process(list, role, (int)l->workers[i].pid, l->setup->number,
-                    l->workers[i].ready ? state : "starting");
+        add_process(list, role, (int)l->workers[i].pid, l->setup->number, l->workers[i].ready ? state : "starting");
     }
     return list;
 }
@@ -61,11 +60,10 @@ static json_t *status(const struct leader *l)
     for (int c = 0; c < SHARE_COUNTERS; c++)
         json_object_set_new(counters, share_counter_name((enum share_counter)c),
                             json_integer(share_total(l->setup->share, (enum share_counter)c)));
-    return json_pack("{s:b,s:s,s:i,s:I,s:I,s:I,s:o,s:o,s:o}", "ok", 1, "version", PACKAGE_VERSION,
-                     "generation", (int)l->setup->number, "startedAt", (json_int_t)l->setup->started_s,
-                     "uptime", (json_int_t)(now - l->setup->started_s), "loadedAt",
-                     (json_int_t)l->gen->loaded_at, "processes", processes(l), "generations",
-                     generations(l), "counters", counters);
+    return json_pack("{s:b,s:s,s:i,s:I,s:I,s:I,s:o,s:o,s:o}", "ok", 1, "version", PACKAGE_VERSION, "generation",
+                     (int)l->setup->number, "startedAt", (json_int_t)l->setup->started_s, "uptime",
+                     (json_int_t)(now - l->setup->started_s), "loadedAt", (json_int_t)l->gen->loaded_at, "processes",
+                     processes(l), "generations", generations(l), "counters", counters);
 }
 
 static json_t *why(const struct leader *l)
@@ -98,8 +96,7 @@ void leader_answer(void *arg, unsigned client, const json_t *request)
         leader_send(l, PROC_STOP, NULL, 0, NULL);
     } else if (strcmp(command, "version") == 0) {
         control_answer(l->control, client,
-                       json_pack("{s:b,s:s,s:s}", "ok", 1, "version", PACKAGE_VERSION, "tls",
-                                 tls_library_version()));
+                       json_pack("{s:b,s:s,s:s}", "ok", 1, "version", PACKAGE_VERSION, "tls", tls_library_version()));
     } else {
         control_answer(l->control, client,
                        json_pack("{s:b,s:s}", "ok", 0, "error", "this daemon does not know that command"));

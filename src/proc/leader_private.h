@@ -12,9 +12,9 @@
 enum leader_state { LEADER_STARTING, LEADER_ACTIVE, LEADER_DRAINING };
 
 struct leader_worker {
-    pid_t pid;   /* 0: not running */
-    int fd;      /* chan, -1 */
-    int slot;    /* in share, -1 */
+    pid_t pid; /* 0: not running */
+    int fd;    /* chan, -1 */
+    int slot;  /* in share, -1 */
     bool ready, drained;
     struct backoff backoff;
     int64_t restart_us; /* monotonic: fork again then; 0: not due */
@@ -34,7 +34,7 @@ struct leader {
     struct leader_worker *workers;
     unsigned worker_count;
     enum leader_state state;
-    bool reported; /* READY was sent */
+    bool reported;  /* READY was sent */
     int64_t told_s; /* up to here what the clock changes has been logged */
     int signal_fd;
     struct proc_generation others[SHARE_SLOTS]; /* what the supervisor says there is */

@@ -38,8 +38,7 @@ static void say_problems(const struct conf_problems *p, struct buf *text)
         char *line = conf_problem_text(cp);
         struct log_line ll;
 
-        log_begin(&ll, cp->warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR,
-                  cp->warning ? "config.warning" : "config.error");
+        log_begin(&ll, cp->warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, cp->warning ? "config.warning" : "config.error");
         log_str(&ll, "file", cp->file);
         if (cp->line)
             log_int(&ll, "line", cp->line);
@@ -61,8 +60,7 @@ static int load(struct leader *l, unsigned *warnings)
 
     if (rc == 0)
         log_open(s->log_fd, l->gen->conf->log_format,
-                 s->verbose && l->gen->conf->log_level < LOG_LEVEL_DEBUG ? LOG_LEVEL_DEBUG
-                                                                         : l->gen->conf->log_level);
+                 s->verbose && l->gen->conf->log_level < LOG_LEVEL_DEBUG ? LOG_LEVEL_DEBUG : l->gen->conf->log_level);
     if (rc < 0 || s->mode == GENERATION_FULL)
         say_problems(&p, &text);
     if (rc < 0)
@@ -179,8 +177,10 @@ static int check_refusals(struct leader *l)
             continue;
         tls_offer(&o, tls_listener_facts(l->gen->tls[i]), NULL, now);
         if (o.refuse_start)
-            buf_printf(&why, "listener \"%s\": without-certificate = refuse-start, and its certificate is not usable: %s: %s; %s\n",
-                       c->listeners[i].title, tls_reason_name(o.reason), o.details ? o.details : "", o.hint ? o.hint : "");
+            buf_printf(
+                &why,
+                "listener \"%s\": without-certificate = refuse-start, and its certificate is not usable: %s: %s; %s\n",
+                c->listeners[i].title, tls_reason_name(o.reason), o.details ? o.details : "", o.hint ? o.hint : "");
     }
     if (why.len)
         rc = leader_fail(l, buf_str(&why));
@@ -224,9 +224,16 @@ static int fork_store(struct leader *l, struct err *e)
 static void run_worker(const struct leader *l, unsigned number, int leader_fd, int store_fd)
 {
     struct server_setup s = {
-        .conf = l->gen->conf, .tls = l->gen->tls, .sockets = l->sockets, .socket_count = l->socket_count,
-        .leader_fd = leader_fd, .store_fd = store_fd, .share = l->setup->share,
-        .slot = l->workers[number].slot, .generation = l->setup->number, .number = number,
+        .conf = l->gen->conf,
+        .tls = l->gen->tls,
+        .sockets = l->sockets,
+        .socket_count = l->socket_count,
+        .leader_fd = leader_fd,
+        .store_fd = store_fd,
+        .share = l->setup->share,
+        .slot = l->workers[number].slot,
+        .generation = l->setup->number,
+        .number = number,
     };
 
     _exit(child_worker(&s, &l->rights.worker, l->setup->log_fd));

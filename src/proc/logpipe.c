@@ -22,11 +22,11 @@ struct logpipe {
     int in, out;
     enum conf_log_target target;
     char *file;
-    int fd;         /* stderr's own open file description, or the file */
-    bool is_socket; /* fd needs send(MSG_DONTWAIT): a socket's flags are shared with everybody */
+    int fd;          /* stderr's own open file description, or the file */
+    bool is_socket;  /* fd needs send(MSG_DONTWAIT): a socket's flags are shared with everybody */
     struct buf part; /* the beginning of a line whose end has not come */
     struct buf hold;
-    char last;       /* byte that was written; no newline: the disk was full inside a line */
+    char last; /* byte that was written; no newline: the disk was full inside a line */
     uint64_t lost, lost_said;
 };
 

@@ -36,8 +36,7 @@ void notify_reloading(void)
 {
     char text[80];
 
-    snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld",
-             (long long)clock_now().mono_us);
+    snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_now().mono_us);
     notify_send(text);
 }
 
@@ -59,8 +58,8 @@ int notify_take_socket(const struct addr *a)
     const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
     uint64_t p, n;
 
-    if (!pid || !count || !text_u64(span_str(pid), &p) || p != (uint64_t)getpid() ||
-        !text_u64(span_str(count), &n) || n > 63)
+    if (!pid || !count || !text_u64(span_str(pid), &p) || p != (uint64_t)getpid() || !text_u64(span_str(count), &n) ||
+        n > 63)
         return -1;
     for (int i = 0; i < (int)n; i++) {
         struct addr local = {.len = sizeof local.ss};
@@ -68,8 +67,7 @@ int notify_take_socket(const struct addr *a)
         socklen_t size = sizeof listens;
 
         if (taken & (uint64_t)1 << i || getsockname(fd, (struct sockaddr *)&local.ss, &local.len) < 0 ||
-            getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens ||
-            !addr_equal(a, &local))
+            getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens || !addr_equal(a, &local))
             continue;
         taken |= (uint64_t)1 << i;
         fcntl(fd, F_SETFD, FD_CLOEXEC);

@@ -13,15 +13,15 @@
 
 enum proc_msg {
     /* leader -> supervisor */
-    PROC_BIND = 1,      /* struct proc_bind; answered by PROC_BOUND */
-    PROC_SNAPSHOT,      /* struct proc_snapshot + the memfd */
-    PROC_WATCH,         /* struct watched_file */
-    PROC_READY,         /* struct proc_ready: everything is built and waits */
-    PROC_EQUAL,         /* struct proc_ready: nothing changed; the leader exits */
-    PROC_FAILED,        /* text: what is wrong, for whoever asked; the leader exits */
-    PROC_RELOAD,        /* uint32_t token: `postern reload` asks */
-    PROC_STOP,          /* `postern drain` asks: the whole daemon ends once no session is left */
-    PROC_LOG,           /* struct proc_log: where lines go from now on */
+    PROC_BIND = 1, /* struct proc_bind; answered by PROC_BOUND */
+    PROC_SNAPSHOT, /* struct proc_snapshot + the memfd */
+    PROC_WATCH,    /* struct watched_file */
+    PROC_READY,    /* struct proc_ready: everything is built and waits */
+    PROC_EQUAL,    /* struct proc_ready: nothing changed; the leader exits */
+    PROC_FAILED,   /* text: what is wrong, for whoever asked; the leader exits */
+    PROC_RELOAD,   /* uint32_t token: `postern reload` asks */
+    PROC_STOP,     /* `postern drain` asks: the whole daemon ends once no session is left */
+    PROC_LOG,      /* struct proc_log: where lines go from now on */
     /* supervisor -> leader */
     PROC_BOUND = 100,   /* struct proc_bound + the socket */
     PROC_ACTIVATE,      /* accept */
@@ -33,19 +33,19 @@ enum proc_msg {
 };
 
 struct proc_bind {
-    uint32_t id;        /* the leader's, comes back */
-    bool control;       /* addr is not used: the control socket in dir */
+    uint32_t id;  /* the leader's, comes back */
+    bool control; /* addr is not used: the control socket in dir */
     char listener[128];
     struct addr addr;
-    char dir[512];      /* control: state-dir */
-    uint32_t uid, gid;  /* control: owner of directory and socket */
+    char dir[512];     /* control: state-dir */
+    uint32_t uid, gid; /* control: owner of directory and socket */
 };
 
 struct proc_bound {
     uint32_t id;
-    int32_t error;      /* errno; 0: the socket came along */
-    struct addr local;  /* as bound */
-    char text[256];     /* what failed, in words */
+    int32_t error;     /* errno; 0: the socket came along */
+    struct addr local; /* as bound */
+    char text[256];    /* what failed, in words */
 };
 
 struct proc_snapshot {
@@ -54,9 +54,9 @@ struct proc_snapshot {
 };
 
 struct proc_ready {
-    int64_t look_again_us;  /* generation.not_finished_us */
-    uint32_t shutdown_ms;   /* how long PROC_SHUTDOWN may take */
-    uint32_t warnings;      /* problems that did not stop the load */
+    int64_t look_again_us; /* generation.not_finished_us */
+    uint32_t shutdown_ms;  /* how long PROC_SHUTDOWN may take */
+    uint32_t warnings;     /* problems that did not stop the load */
 };
 
 struct proc_log {
@@ -71,8 +71,8 @@ struct proc_result {
 
 struct proc_generation {
     uint32_t number;
-    int32_t leader;     /* pid */
-    uint32_t state;     /* 0 starting, 1 active, 2 draining */
+    int32_t leader; /* pid */
+    uint32_t state; /* 0 starting, 1 active, 2 draining */
 };
 
 /* True when the payload is exactly one struct of `size` bytes. */

@@ -43,8 +43,8 @@ static json_t *warnings(unsigned bits)
 
     for (unsigned i = 0; i < TLS_WARNING_COUNT; i++)
         if (bits & 1u << i)
-            json_array_append_new(list, json_pack("{s:s,s:s}", "warning", tls_warning_name(1u << i), "hint",
-                                                  tls_warning_hint(1u << i)));
+            json_array_append_new(
+                list, json_pack("{s:s,s:s}", "warning", tls_warning_name(1u << i), "hint", tls_warning_hint(1u << i)));
     return list;
 }
 
@@ -52,8 +52,9 @@ static unsigned warning_bits(const struct tls_cert_facts *f, int64_t now)
 {
     int days = tls_days_left(f, now);
 
-    return f->warnings |
-           (tls_cert_reason(f, now) == TLS_OK && days != INT_MIN && days < TLS_EXPIRING_DAYS ? (unsigned)TLS_WARN_EXPIRING : 0u);
+    return f->warnings | (tls_cert_reason(f, now) == TLS_OK && days != INT_MIN && days < TLS_EXPIRING_DAYS
+                              ? (unsigned)TLS_WARN_EXPIRING
+                              : 0u);
 }
 
 /* Which of the two files the fault is about. */
@@ -170,8 +171,8 @@ static json_t *listener(const struct generation *g, unsigned i, int64_t now)
     json_object_set_new(o, "addresses", addresses);
     set_verdict(o, &offer);
     set(o, "withoutCertificate", without_names[c->without_certificate]);
-    json_object_set_new(o, "where", json_pack("{s:s,s:i}", "file", where->file ? where->file : "", "line",
-                                              (int)where->line));
+    json_object_set_new(o, "where",
+                        json_pack("{s:s,s:i}", "file", where->file ? where->file : "", "line", (int)where->line));
     set(o, "certificate", s ? s->conf->title : "");
     set_days(o, s ? cert_facts(s->serving) : NULL, now);
     json_object_set_new(o, "warnings", warnings(offer.warnings));
@@ -310,7 +311,8 @@ static void log_listener(const struct generation *g, unsigned i, const struct tl
     size_t n = 0;
 
     for (unsigned k = 0; k < c->address_count && n + ADDR_TEXT < sizeof addresses; k++)
-        n += (size_t)snprintf(addresses + n, sizeof addresses - n, "%s%s", k ? " " : "", addr_text(&c->addresses[k], a));
+        n +=
+            (size_t)snprintf(addresses + n, sizeof addresses - n, "%s%s", k ? " " : "", addr_text(&c->addresses[k], a));
     /* an implicit listener that cannot serve TLS is not opened, and nothing must claim that it is */
     if (c->tls == CONF_TLS_IMPLICIT && !o->serves)
         log_begin(&l, LOG_LEVEL_ERROR, "network.listen-withheld");

@@ -36,10 +36,9 @@ static bool has_warning_that_counts(const json_t *certificate)
     const json_t *w;
     size_t i;
 
-    json_array_foreach (json_object_get(certificate, "warnings"), i, w)
-        if (!is(w, "warning", tls_warning_name(TLS_WARN_SELF_SIGNED)) &&
-            !is(w, "warning", tls_warning_name(TLS_WARN_UNTRUSTED)))
-            return true;
+    json_array_foreach(json_object_get(certificate, "warnings"), i,
+                       w) if (!is(w, "warning", tls_warning_name(TLS_WARN_SELF_SIGNED)) &&
+                              !is(w, "warning", tls_warning_name(TLS_WARN_UNTRUSTED))) return true;
     return false;
 }
 
@@ -52,9 +51,8 @@ static int listener_code(const json_t *l)
         return yes(l, "unknown") ? 1 : 2;
     if (yes(l, "unknown") || json_array_size(json_object_get(l, "rejected")))
         return 1;
-    json_array_foreach (json_object_get(l, "certificates"), i, c)
-        if (!is(c, "reason", tls_reason_name(TLS_OK)) || has_warning_that_counts(c))
-            return 1;
+    json_array_foreach(json_object_get(l, "certificates"), i,
+                       c) if (!is(c, "reason", tls_reason_name(TLS_OK)) || has_warning_that_counts(c)) return 1;
     return 0;
 }
 
@@ -64,9 +62,7 @@ int report_exit_code(const json_t *report)
     size_t i;
     int code = 0;
 
-    json_array_foreach (json_object_get(report, "listeners"), i, l)
-        if (listener_code(l) > code)
-            code = listener_code(l);
+    json_array_foreach(json_object_get(report, "listeners"), i, l) if (listener_code(l) > code) code = listener_code(l);
     return code;
 }
 
@@ -130,7 +126,8 @@ static void print_table(struct buf *b, const json_t *list, const char *only)
 
     for (int c = 0; c < COLUMNS; c++)
         width[c] = strlen(titles[c]);
-    json_array_foreach (list, i, l) {
+    json_array_foreach(list, i, l)
+    {
         if (!is_meant(l, only))
             continue;
         fill(l, cell);
@@ -141,7 +138,8 @@ static void print_table(struct buf *b, const json_t *list, const char *only)
     for (int c = 0; c < COLUMNS; c++)
         snprintf(cell[c], CELL, "%s", titles[c]);
     print_row(b, cell, width);
-    json_array_foreach (list, i, l) {
+    json_array_foreach(list, i, l)
+    {
         if (!is_meant(l, only))
             continue;
         fill(l, cell);
@@ -180,7 +178,7 @@ static void print_certificate(struct buf *b, const json_t *c)
     print_cause(b, str(c, "file"), str(c, "details"));
     if (*str(c, "hint"))
         buf_printf(b, "    remedy:  %s\n", str(c, "hint"));
-    json_array_foreach (json_object_get(c, "warnings"), i, w)
+    json_array_foreach(json_object_get(c, "warnings"), i, w)
         buf_printf(b, "    warning: %s: %s\n", str(w, "warning"), str(w, "hint"));
 }
 
@@ -217,7 +215,8 @@ static void print_verdict(struct buf *b, const json_t *l)
     else if (reason_is(l, TLS_OFF_BY_CONFIG))
         buf_printf(b, "no STARTTLS: TLS is switched off in line %lld of %s", line, str(where, "file"));
     else if (yes(l, "offered"))
-        buf_printf(b, "STARTTLS is offered%s%s", reason_is(l, TLS_OK) ? "" : ", but: ", reason_is(l, TLS_OK) ? "" : str(l, "reason"));
+        buf_printf(b, "STARTTLS is offered%s%s",
+                   reason_is(l, TLS_OK) ? "" : ", but: ", reason_is(l, TLS_OK) ? "" : str(l, "reason"));
     else if (is(l, "tls", "implicit"))
         buf_printf(b, "NOT OPEN, TLS cannot be served here: %s", str(l, "reason"));
     else
@@ -236,15 +235,14 @@ char *report_text(const json_t *report, const char *only)
     char *out;
 
     print_table(&b, list, only);
-    json_array_foreach (list, i, l) {
+    json_array_foreach(list, i, l)
+    {
         if (!is_meant(l, only))
             continue;
         buf_printf(&b, "\n");
         print_verdict(&b, l);
-        json_array_foreach (json_object_get(l, "certificates"), k, x)
-            print_certificate(&b, x);
-        json_array_foreach (json_object_get(l, "rejected"), k, x)
-            print_rejected(&b, x);
+        json_array_foreach(json_object_get(l, "certificates"), k, x) print_certificate(&b, x);
+        json_array_foreach(json_object_get(l, "rejected"), k, x) print_rejected(&b, x);
     }
     out = mem_str(buf_str(&b));
     buf_clear(&b);

@@ -13,8 +13,8 @@ static int account(struct child_rights *r, const char *user, const char *option,
     const struct passwd *p = getpwnam(user);
 
     if (!p)
-        return err_set(e, "there is no user \"%s\" (%s); make it with: adduser --system --group %s", user,
-                       option, user);
+        return err_set(e, "there is no user \"%s\" (%s); make it with: adduser --system --group %s", user, option,
+                       user);
     if (p->pw_uid == 0)
         return err_set(e, "%s = \"%s\" is root: name an account without rights", option, user);
     r->drop = true;

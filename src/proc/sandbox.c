@@ -77,8 +77,7 @@ static int become_user(const struct sandbox *s, struct err *e)
     drop_bounding_set();
     if (keep)
         (void)prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
-    if (setgroups(0, NULL) < 0 || setresgid(s->gid, s->gid, s->gid) < 0 ||
-        setresuid(s->uid, s->uid, s->uid) < 0)
+    if (setgroups(0, NULL) < 0 || setresgid(s->gid, s->gid, s->gid) < 0 || setresuid(s->uid, s->uid, s->uid) < 0)
         return err_set(e, "becoming user %s: %s", s->user, strerror(errno));
     if (set_capabilities(keep) < 0)
         return err_set(e, "capset: %s", strerror(errno));
@@ -138,8 +137,7 @@ static int self_test(const struct sandbox *s, struct err *e)
     if (WEXITSTATUS(status) == 100)
         return err_set(e, "the sandbox cannot be put in place");
     if (WEXITSTATUS(status))
-        return err_set(e, "the sandbox does not hold: %s is still possible",
-                       forbidden[WEXITSTATUS(status) - 1]);
+        return err_set(e, "the sandbox does not hold: %s is still possible", forbidden[WEXITSTATUS(status) - 1]);
     return 0;
 }
 

@@ -15,14 +15,14 @@ enum sandbox_profile {
 
 struct sandbox {
     enum sandbox_profile profile;
-    bool drop;            /* root: become uid, gid; false: stay who we are */
+    bool drop; /* root: become uid, gid; false: stay who we are */
     uid_t uid;
     gid_t gid;
-    const char *user;     /* for the log */
-    const char *chroot;   /* an empty directory, NULL: none (store, or not root) */
-    const int *dirs;      /* store: the only directories that stay usable */
+    const char *user;   /* for the log */
+    const char *chroot; /* an empty directory, NULL: none (store, or not root) */
+    const int *dirs;    /* store: the only directories that stay usable */
     unsigned dir_count;
-    bool keep_setfsuid;   /* store: deliveries of several owners */
+    bool keep_setfsuid; /* store: deliveries of several owners */
 };
 
 /* Gives everything up, tries what must not work any more in a throw-away child, and logs one line

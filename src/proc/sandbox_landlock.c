@@ -30,9 +30,8 @@ static size_t attr_size(long abi)
 /* What the store does below its directories: make files and directories, write, link, remove. */
 static uint64_t store_rights(uint64_t handled)
 {
-    return handled & (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE |
-                      LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
-                      LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
+    return handled & (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
+                      LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
                       LANDLOCK_ACCESS_FS_MAKE_DIR | FS_REFER | FS_TRUNCATE);
 }
 
@@ -62,8 +61,8 @@ int sandbox_landlock(const struct sandbox *s, char words[SANDBOX_WORDS], struct 
         snprintf(words, SANDBOX_WORDS, "none (this kernel: %s)", strerror(errno));
         return 0;
     }
-    attr.handled_access_fs = FS_ABI1 | (abi >= 2 ? FS_REFER : 0) | (abi >= 3 ? FS_TRUNCATE : 0) |
-                             (abi >= 5 ? FS_IOCTL_DEV : 0);
+    attr.handled_access_fs =
+        FS_ABI1 | (abi >= 2 ? FS_REFER : 0) | (abi >= 3 ? FS_TRUNCATE : 0) | (abi >= 5 ? FS_IOCTL_DEV : 0);
     attr.handled_access_net = NET_TCP;
     attr.scoped = SCOPES;
     rules = (int)syscall(SYS_landlock_create_ruleset, &attr, attr_size(abi), 0);

@@ -73,10 +73,10 @@ static int listen_on(const struct addr *a, struct err *e)
 
         close(fd);
         err_set(e, "%s: %s%s", addr_text(a, text), strerror(was),
-                was == EADDRINUSE  ? "; another program listens there (ss -ltnp shows which)"
-                : was == EACCES    ? "; ports below 1024 need root or CAP_NET_BIND_SERVICE"
+                was == EADDRINUSE      ? "; another program listens there (ss -ltnp shows which)"
+                : was == EACCES        ? "; ports below 1024 need root or CAP_NET_BIND_SERVICE"
                 : was == EADDRNOTAVAIL ? "; no interface of this machine has that address"
-                                   : "");
+                                       : "");
         errno = was;
         return -1;
     }
@@ -88,15 +88,14 @@ static struct sock *find(struct sockets *s, const struct proc_bind *b)
     for (unsigned i = 0; i < s->count; i++) {
         struct sock *k = &s->list[i];
 
-        if (addr_equal(&k->wanted, &b->addr) &&
-            (addr_port(&b->addr) || strcmp(k->listener, b->listener) == 0))
+        if (addr_equal(&k->wanted, &b->addr) && (addr_port(&b->addr) || strcmp(k->listener, b->listener) == 0))
             return k;
     }
     return NULL;
 }
 
-int sockets_get(struct sockets *s, const struct proc_bind *b, unsigned generation, struct addr *local,
-                int *error, struct err *e)
+int sockets_get(struct sockets *s, const struct proc_bind *b, unsigned generation, struct addr *local, int *error,
+                struct err *e)
 {
     struct sock *k = find(s, b);
 

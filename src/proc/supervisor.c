@@ -170,7 +170,8 @@ static void serve(struct supervisor *s)
                 supervisor_message_take(s, numbers[i]);
         if (p[0].revents)
             take_signals(s);
-        if (s->stopping && s->gen_count && !supervisor_gen_by_state(s, GEN_ACTIVE) && !supervisor_gen_by_state(s, GEN_STARTING)) {
+        if (s->stopping && s->gen_count && !supervisor_gen_by_state(s, GEN_ACTIVE) &&
+            !supervisor_gen_by_state(s, GEN_STARTING)) {
             for (unsigned i = s->gen_count; i-- > 0;)
                 if (!s->gens[i].leader)
                     supervisor_gen_remove(s, &s->gens[i]);
@@ -199,8 +200,7 @@ static int prepare(struct supervisor *s, struct err *e)
     (void)sandbox_descriptors(8192);
     if (share_new(&s->share, SLOT_KEYS, e) < 0 || logpipe_new(&s->log, e) < 0)
         return -1;
-    log_open(logpipe_write_end(s->log), LOG_FORMAT_LOGFMT,
-             s->opt->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    log_open(logpipe_write_end(s->log), LOG_FORMAT_LOGFMT, s->opt->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     log_identity("supervisor", 0);
     s->sockets = sockets_new();
     s->room = mem_alloc(CHAN_MAX + 4);

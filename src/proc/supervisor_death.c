@@ -66,7 +66,8 @@ static void leader_ended(struct supervisor *s, struct gen *g, int status)
         char text[160];
 
         snprintf(text, sizeof text, "the process that loads the configuration died (%s %d)\n",
-                 WIFSIGNALED(status) ? "signal" : "exit code", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+                 WIFSIGNALED(status) ? "signal" : "exit code",
+                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         if (!g->failure)
             say_death(g, status);
         supervisor_reload_failed(s, g, g->failure ? g->failure : text);

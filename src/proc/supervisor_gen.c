@@ -39,9 +39,15 @@ static int leader_child(struct supervisor *s, unsigned number, enum generation_m
     const struct gen *active = supervisor_gen_by_state(s, GEN_ACTIVE);
     struct snapshot last = {0};
     struct leader_setup setup = {
-        .mode = mode, .number = number, .conf_file = s->opt->conf_file, .share = s->share,
-        .supervisor_fd = fd, .log_fd = logpipe_write_end(s->log), .supervisor_pid = getppid(),
-        .started_s = s->started_s, .verbose = s->opt->verbose,
+        .mode = mode,
+        .number = number,
+        .conf_file = s->opt->conf_file,
+        .share = s->share,
+        .supervisor_fd = fd,
+        .log_fd = logpipe_write_end(s->log),
+        .supervisor_pid = getppid(),
+        .started_s = s->started_s,
+        .verbose = s->opt->verbose,
     };
     int *keep;
     unsigned n = 0;

@@ -19,8 +19,7 @@ static void answer_bind(struct gen *g, const struct proc_bind *b, int fd, const 
     if (fd >= 0)
         r.local = *local;
     else
-        snprintf(r.text, sizeof r.text, "%s%s%.200s", b->control ? "" : "listener ",
-                 b->control ? "" : b->listener, "");
+        snprintf(r.text, sizeof r.text, "%s%s%.200s", b->control ? "" : "listener ", b->control ? "" : b->listener, "");
     if (fd < 0)
         snprintf(r.text, sizeof r.text, "%s%.100s%s%.140s", b->control ? "" : "listener \"",
                  b->control ? "" : b->listener, b->control ? "" : "\": ", e->text);

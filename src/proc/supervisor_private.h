@@ -29,7 +29,7 @@ struct gen {
     unsigned watched_count;
     struct proc_log log;
     bool has_log;
-    char *failure; /* text of PROC_FAILED */
+    char *failure;          /* text of PROC_FAILED */
     struct proc_bind *busy; /* an address in use: asked for again until busy_until_us */
     int64_t busy_until_us, busy_next_us;
 };
@@ -41,7 +41,7 @@ struct orphan { /* a generation whose leader has ended */
     int64_t at_us; /* its slots are released then */
 };
 
-struct asker { /* somebody waits for the result of a reload */
+struct asker {           /* somebody waits for the result of a reload */
     unsigned generation; /* whose leader asked */
     uint32_t token;
     bool current; /* the generation that is being started answers this one */
@@ -56,9 +56,9 @@ struct supervisor {
     unsigned gen_count, last_number;
     int signal_fd;
     int64_t started_s;
-    bool want_full, want_certs;    /* a generation is due as soon as none is being started */
-    int64_t want_snapshot_us;      /* ... from the snapshot, not before that moment; 0: no */
-    int64_t look_again_us;         /* realtime: an unfinished renewal */
+    bool want_full, want_certs; /* a generation is due as soon as none is being started */
+    int64_t want_snapshot_us;   /* ... from the snapshot, not before that moment; 0: no */
+    int64_t look_again_us;      /* realtime: an unfinished renewal */
     int64_t next_watch_us, next_watchdog_us, watchdog_us;
     struct asker askers[ASKERS];
     unsigned asker_count;
@@ -83,7 +83,7 @@ void supervisor_gen_order(struct gen *g, enum proc_msg type, const void *data, s
 void supervisor_gen_clear_snapshot(struct snapshot *s);
 void supervisor_gen_free(struct gen *g);
 void supervisor_gen_remove(struct supervisor *s, struct gen *g); /* the others may move in memory */
-void supervisor_gen_changed(struct supervisor *s); /* the active leader is told, for `status` */
+void supervisor_gen_changed(struct supervisor *s);               /* the active leader is told, for `status` */
 
 /* supervisor_reload.c: what became of a generation that was started */
 void supervisor_reload_ready(struct supervisor *s, struct gen *g, const struct proc_ready *r);

@@ -46,8 +46,8 @@ void supervisor_reload_failed(struct supervisor *s, struct gen *g, const char *t
         s->exit_code = 2;
         return;
     }
-    log_event(LOG_LEVEL_ERROR, "tls.reload-failed",
-              "generation %u is not taken, the one before serves on: %.900s", g->number, text);
+    log_event(LOG_LEVEL_ERROR, "tls.reload-failed", "generation %u is not taken, the one before serves on: %.900s",
+              g->number, text);
     notify_send("READY=1\nSTATUS=the last reload failed; the configuration before it serves on");
     answer_askers(s, false, text);
 }
@@ -119,8 +119,8 @@ void supervisor_reload_ready(struct supervisor *s, struct gen *g, const struct p
         }
     snprintf(text, sizeof text, "READY=1\nMAINPID=%d\nSTATUS=generation %u serves", (int)getpid(), g->number);
     notify_send(text);
-    log_event(LOG_LEVEL_INFO, g->number == 1 ? "server.startup" : "tls.reload-completed",
-              "generation %u serves", g->number);
+    log_event(LOG_LEVEL_INFO, g->number == 1 ? "server.startup" : "tls.reload-completed", "generation %u serves",
+              g->number);
     snprintf(text, sizeof text, "generation %u serves\n", g->number);
     answer_askers(s, true, text);
     supervisor_gen_changed(s);

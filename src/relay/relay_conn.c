@@ -84,8 +84,10 @@ void relay_conn_handshake(struct relay_conn *c)
         c->profile.tls_verified = facts.verified;
         c->engine = smtp_client_new(&c->profile);
     } else {
-        struct relay_failure f = {.reason = smtp_client_failure_name(SMTP_CLIENT_TLS_FAILED), .stage = "handshake",
-                                  .tls_broke = true, .words = c->tls_words};
+        struct relay_failure f = {.reason = smtp_client_failure_name(SMTP_CLIENT_TLS_FAILED),
+                                  .stage = "handshake",
+                                  .tls_broke = true,
+                                  .words = c->tls_words};
 
         fail(c, &f);
         relay_conn_close(c);
@@ -172,10 +174,10 @@ static void on_io(void *arg, unsigned what)
 
 static bool is_late(const struct relay_conn *c, int64_t now_us)
 {
-    unsigned limit = c->state == RELAY_CONNECTING ? c->setup.connect_timeout
+    unsigned limit = c->state == RELAY_CONNECTING  ? c->setup.connect_timeout
                      : c->state == RELAY_HANDSHAKE ? HANDSHAKE_SECONDS
-                     : c->quitting           ? QUIT_SECONDS
-                                             : smtp_client_timeout(c->engine);
+                     : c->quitting                 ? QUIT_SECONDS
+                                                   : smtp_client_timeout(c->engine);
 
     return limit && now_us - c->since_us > (int64_t)limit * 1000000;
 }
@@ -219,19 +221,21 @@ static char *name_of(const struct relay_hop *h)
 
 static void set_target(struct relay_conn *c)
 {
-    static const enum tls_verify verify[] = {
-        [RELAY_TLS_VERIFY] = TLS_VERIFY_NAME, [RELAY_TLS_DANE] = TLS_VERIFY_DANE};
+    static const enum tls_verify verify[] = {[RELAY_TLS_VERIFY] = TLS_VERIFY_NAME, [RELAY_TLS_DANE] = TLS_VERIFY_DANE};
     const struct relay_hop *h = c->hop;
 
-    c->target = (struct tls_target){.name = h->host, .verify = verify[h->tls], .tlsa = h->tlsa, .tlsa_count = h->tlsa_count};
+    c->target =
+        (struct tls_target){.name = h->host, .verify = verify[h->tls], .tlsa = h->tlsa, .tlsa_count = h->tlsa_count};
     if (c->target.verify != TLS_VERIFY_NONE)
         c->target.also = h->also;
 }
 
-struct relay_conn *relay_conn_open(const struct relay_conn_setup *s, const struct relay_hop *hop, void *arg, struct err *e)
+struct relay_conn *relay_conn_open(const struct relay_conn_setup *s, const struct relay_hop *hop, void *arg,
+                                   struct err *e)
 {
-    static const enum smtp_client_tls_policy policy[] = {
-        SMTP_CLIENT_TLS_NONE, SMTP_CLIENT_TLS_MAY, SMTP_CLIENT_TLS_REQUIRED, SMTP_CLIENT_TLS_REQUIRED, SMTP_CLIENT_TLS_REQUIRED};
+    static const enum smtp_client_tls_policy policy[] = {SMTP_CLIENT_TLS_NONE, SMTP_CLIENT_TLS_MAY,
+                                                         SMTP_CLIENT_TLS_REQUIRED, SMTP_CLIENT_TLS_REQUIRED,
+                                                         SMTP_CLIENT_TLS_REQUIRED};
     int fd = connect_start(&hop->address, NULL, e);
     struct relay_conn *c;
 
@@ -244,9 +248,13 @@ struct relay_conn *relay_conn_open(const struct relay_conn_setup *s, const struc
     c->fd = -1;
     c->remote = name_of(hop);
     c->since_us = loop_now_us(s->loop);
-    c->profile = (struct smtp_client_profile){
-        .hostname = s->hostname, .lmtp = hop->lmtp, .tls = policy[hop->tls], .implicit_tls = hop->implicit_tls,
-        .sasl = hop->user != NULL, .sasl_in_clear = hop->address.ss.ss_family == AF_UNIX, .detect_loop = hop->detect_loop};
+    c->profile = (struct smtp_client_profile){.hostname = s->hostname,
+                                              .lmtp = hop->lmtp,
+                                              .tls = policy[hop->tls],
+                                              .implicit_tls = hop->implicit_tls,
+                                              .sasl = hop->user != NULL,
+                                              .sasl_in_clear = hop->address.ss.ss_family == AF_UNIX,
+                                              .detect_loop = hop->detect_loop};
     set_target(c);
     stream_init(&c->stream, s->loop, fd, on_io, c);
     watch_want(c->stream.watch, LOOP_WRITE);

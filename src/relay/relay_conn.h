@@ -17,8 +17,8 @@ const char *relay_tls_name(enum relay_tls t); /* "none", "may", ... */
 /* Where to, and how. The owner keeps all of it alive until closed(). */
 struct relay_hop {
     struct addr address;
-    const char *host;     /* for SNI, verification and logs; NULL: it is known by its address alone */
-    const char *also;     /* another name that its certificate may have (RFC 7672 3.2.2); NULL */
+    const char *host; /* for SNI, verification and logs; NULL: it is known by its address alone */
+    const char *also; /* another name that its certificate may have (RFC 7672 3.2.2); NULL */
     bool lmtp, implicit_tls;
     enum relay_tls tls;
     const struct tls_tlsa *tlsa; /* for DANE */
@@ -34,9 +34,9 @@ struct relay_failure {
     const char *reason; /* closed vocabulary: those of smtp_client_failure_name(), and "connect-failed" */
     const char *stage;  /* "connect", "greeting", "EHLO", ... */
     bool permanent;
-    bool tls_broke;     /* a handshake failed: an opportunistic owner may try again in clear */
+    bool tls_broke;                 /* a handshake failed: an opportunistic owner may try again in clear */
     struct smtp_client_reply reply; /* code 0: no server said it */
-    const char *words;  /* escaped; what was seen, in one line */
+    const char *words;              /* escaped; what was seen, in one line */
 };
 
 struct relay_conn_events {
@@ -59,7 +59,8 @@ struct relay_conn_setup {
 };
 
 /* NULL and e: it cannot even begin ("network is unreachable"). */
-struct relay_conn *relay_conn_open(const struct relay_conn_setup *s, const struct relay_hop *hop, void *arg, struct err *e);
+struct relay_conn *relay_conn_open(const struct relay_conn_setup *s, const struct relay_hop *hop, void *arg,
+                                   struct err *e);
 /* At ready(). The message and fd stay the owner's until message_done(); content begins at `offset` of fd. */
 void relay_conn_send(struct relay_conn *c, const struct smtp_client_message *m, int fd, uint64_t offset);
 void relay_conn_quit(struct relay_conn *c);

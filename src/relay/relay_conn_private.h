@@ -19,13 +19,14 @@ struct relay_conn {
     struct tls_target target;
     int64_t since_us; /* beginning of what is waited for */
     uint32_t progress;
-    const char *lost; /* the other side is gone, which the engine hears when it has heard everything else; NULL: it is there */
+    const char
+        *lost; /* the other side is gone, which the engine hears when it has heard everything else; NULL: it is there */
     bool lost_told;
-    bool pumping;  /* inside pump(): a callback calls back */
+    bool pumping; /* inside pump(): a callback calls back */
     bool quitting;
     bool in_tls, verified;
-    bool ready_said;  /* the owner knows, and has not answered */
-    int fd;           /* of the message in hand, its content from offset on */
+    bool ready_said; /* the owner knows, and has not answered */
+    int fd;          /* of the message in hand, its content from offset on */
     uint64_t offset, want_at;
     size_t want; /* content that the engine waits for */
     struct relay_sasl *sasl;
@@ -34,7 +35,7 @@ struct relay_conn {
 };
 
 /* relay_conn.c */
-void relay_conn_close(struct relay_conn *c); /* closed() is said, c is gone */
+void relay_conn_close(struct relay_conn *c);     /* closed() is said, c is gone */
 bool relay_conn_begin_tls(struct relay_conn *c); /* false: it cannot begin, which the engine was told */
 void relay_conn_handshake(struct relay_conn *c);
 

@@ -50,7 +50,8 @@ static void give_content(struct relay_conn *c)
     if (n > 0)
         smtp_client_content(c->engine, room, (size_t)n);
     else
-        smtp_client_content_failed(c->engine, n < 0 ? "the queued message cannot be read" : "the queued message is too short");
+        smtp_client_content_failed(c->engine,
+                                   n < 0 ? "the queued message cannot be read" : "the queued message is too short");
 }
 
 static void begin_sasl(struct relay_conn *c, struct peer_text offered)

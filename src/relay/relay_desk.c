@@ -83,8 +83,10 @@ void relay_task_candidates(struct relay_task *t, const struct dns_mail *m)
         for (unsigned k = 0; k < m->hosts[i].address_count; k++) {
             struct relay_candidate *c = &t->candidates[t->candidate_count++];
 
-            *c = (struct relay_candidate){.address = m->hosts[i].addresses[k], .host = mem_str(m->hosts[i].name),
-                                          .secure = m->hosts[i].secure, .mx = r->kind == RELAY_TO_MX};
+            *c = (struct relay_candidate){.address = m->hosts[i].addresses[k],
+                                          .host = mem_str(m->hosts[i].name),
+                                          .secure = m->hosts[i].secure,
+                                          .mx = r->kind == RELAY_TO_MX};
             set_port(&c->address, r->port);
         }
 }
@@ -123,7 +125,8 @@ void relay_candidate_tlsa(struct relay_candidate *k, struct dns_tlsa_set *s)
 
 /* ---- connections */
 
-static bool same_place(const struct relay_link *l, const struct relay_task *t, const struct relay_candidate *k, enum relay_tls tls)
+static bool same_place(const struct relay_link *l, const struct relay_task *t, const struct relay_candidate *k,
+                       enum relay_tls tls)
 {
     return l->route == t->job->route && l->hop.tls == tls && addr_equal(&l->hop.address, &k->address) &&
            (l->host ? k->host && strcmp(l->host, k->host) == 0 : !k->host);
@@ -166,9 +169,16 @@ int relay_desk_open(struct relay_task *t, const struct relay_candidate *k, enum 
     l->transfer = t;
     l->host = mem_str(k->host);
     l->tlsa = copy_tlsa(k->tlsa, tls == RELAY_TLS_DANE ? k->tlsa_count : 0);
-    l->hop = (struct relay_hop){.address = k->address, .host = l->host, .lmtp = r->lmtp, .implicit_tls = r->implicit_tls, .tls = tls,
-                                .tlsa = l->tlsa, .tlsa_count = tls == RELAY_TLS_DANE ? k->tlsa_count : 0,
-                                .user = r->user, .password = r->password, .detect_loop = k->mx};
+    l->hop = (struct relay_hop){.address = k->address,
+                                .host = l->host,
+                                .lmtp = r->lmtp,
+                                .implicit_tls = r->implicit_tls,
+                                .tls = tls,
+                                .tlsa = l->tlsa,
+                                .tlsa_count = tls == RELAY_TLS_DANE ? k->tlsa_count : 0,
+                                .user = r->user,
+                                .password = r->password,
+                                .detect_loop = k->mx};
     l->next = d->links;
     l->link = &d->links;
     if (d->links)
@@ -258,7 +268,10 @@ struct relay_desk *relay_desk_new(const struct relay_desk_setup *s)
     struct relay_desk *d = mem_alloc(sizeof *d);
 
     d->setup = *s;
-    d->conn = (struct relay_conn_setup){.loop = s->loop, .tls = s->tls, .hostname = s->hostname, .events = &events,
+    d->conn = (struct relay_conn_setup){.loop = s->loop,
+                                        .tls = s->tls,
+                                        .hostname = s->hostname,
+                                        .events = &events,
                                         .connect_timeout = s->connect_timeout};
     return d;
 }

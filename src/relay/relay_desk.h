@@ -46,8 +46,8 @@ struct relay_link {
     struct relay_desk *desk;
     struct relay_conn *conn;
     struct relay_hop hop;
-    char *host;                  /* hop.host */
-    struct tls_tlsa *tlsa;       /* hop.tlsa */
+    char *host;            /* hop.host */
+    struct tls_tlsa *tlsa; /* hop.tlsa */
     const struct relay_route *route;
     struct relay_task *transfer; /* NULL: idle, or about to end */
     bool idle, start;            /* start: a transfer took it and has not been told */

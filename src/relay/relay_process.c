@@ -8,7 +8,8 @@
 #include "base/chan.h"
 #include "base/text.h"
 
-#define CONNECT_SECONDS 30 /* RFC 5321 says nothing of connections; with eight addresses to try, five minutes each is no life */
+#define CONNECT_SECONDS                                                                                                \
+    30 /* RFC 5321 says nothing of connections; with eight addresses to try, five minutes each is no life */
 #define IDLE_SECONDS 30
 #define IDLE_MOST 100
 
@@ -131,10 +132,17 @@ static void fill_message(struct work *w)
     const struct relay_transfer *t = &w->head;
 
     for (uint32_t i = 0; i < t->rcpt_count; i++)
-        w->rcpts[i] = (struct smtp_client_rcpt){.address = t->rcpts[i].address, .orcpt = t->rcpts[i].orcpt, .notify = t->rcpts[i].notify};
-    w->message = (struct smtp_client_message){
-        .sender = t->sender, .rcpts = w->rcpts, .rcpt_count = t->rcpt_count, .size = t->size, .content_8bit = t->body_8bit,
-        .smtputf8 = t->smtputf8, .requiretls = t->requiretls, .ret = t->ret < 3 ? ret[t->ret] : SMTP_CLIENT_RET_NONE, .envid = t->envid};
+        w->rcpts[i] = (struct smtp_client_rcpt){
+            .address = t->rcpts[i].address, .orcpt = t->rcpts[i].orcpt, .notify = t->rcpts[i].notify};
+    w->message = (struct smtp_client_message){.sender = t->sender,
+                                              .rcpts = w->rcpts,
+                                              .rcpt_count = t->rcpt_count,
+                                              .size = t->size,
+                                              .content_8bit = t->body_8bit,
+                                              .smtputf8 = t->smtputf8,
+                                              .requiretls = t->requiretls,
+                                              .ret = t->ret < 3 ? ret[t->ret] : SMTP_CLIENT_RET_NONE,
+                                              .envid = t->envid};
 }
 
 /* A reload may have taken the delivery away while the message waited. It may come back. */
@@ -144,8 +152,14 @@ static void no_such_route(struct work *w)
 
     snprintf(text, sizeof text, "the delivery \"%.200s\" is not in the configuration any more", w->head.route);
     for (uint32_t i = 0; i < w->head.rcpt_count; i++) {
-        struct relay_result r = {.index = i, .outcome = RELAY_DEFERRED, .code = 451, .enhanced = "4.3.5", .local = true,
-                                 .text = {text, strlen(text)}, .remote = {"", 0}, .tls = {"", 0}};
+        struct relay_result r = {.index = i,
+                                 .outcome = RELAY_DEFERRED,
+                                 .code = 451,
+                                 .enhanced = "4.3.5",
+                                 .local = true,
+                                 .text = {text, strlen(text)},
+                                 .remote = {"", 0},
+                                 .tls = {"", 0}};
 
         on_result(w, &r);
     }
@@ -201,7 +215,8 @@ static void on_store(void *arg, unsigned what)
         push(p);
     while (what & LOOP_READ && (r = chan_recv(p->setup->store_fd, p->buf, sizeof p->buf, &m, &e)) > 0) {
         if (take(p, &m) < 0) {
-            log_event(LOG_LEVEL_ERROR, "relay.bad-order", "a message of type %u from the store is not well-formed", m.type);
+            log_event(LOG_LEVEL_ERROR, "relay.bad-order", "a message of type %u from the store is not well-formed",
+                      m.type);
             r = -1;
         }
         chan_msg_close(&m);
@@ -245,8 +260,12 @@ static void on_dns(void *arg, unsigned what)
 int relay_run(const struct relay_setup *s)
 {
     struct process *p = mem_alloc(sizeof *p);
-    struct relay_desk_setup d = {.tls = s->tls, .dns = s->dns, .hostname = s->hostname, .connect_timeout = CONNECT_SECONDS,
-                                 .idle_seconds = IDLE_SECONDS, .idle_most = IDLE_MOST};
+    struct relay_desk_setup d = {.tls = s->tls,
+                                 .dns = s->dns,
+                                 .hostname = s->hostname,
+                                 .connect_timeout = CONNECT_SECONDS,
+                                 .idle_seconds = IDLE_SECONDS,
+                                 .idle_most = IDLE_MOST};
     struct watch *dns = NULL;
     struct err e;
 

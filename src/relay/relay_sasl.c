@@ -60,8 +60,8 @@ static int start(struct relay_sasl *s, const char *mechanism, const char *user, 
     return 0;
 }
 
-int relay_sasl_new(struct relay_sasl **out, const char *offered, size_t offered_len, const char *user, const char *password,
-                   const char **mechanism, struct relay_sasl_step *first, struct err *e)
+int relay_sasl_new(struct relay_sasl **out, const char *offered, size_t offered_len, const char *user,
+                   const char *password, const char **mechanism, struct relay_sasl_step *first, struct err *e)
 {
     size_t count = sizeof mechanisms / sizeof *mechanisms, i = 0;
     struct relay_sasl *s;

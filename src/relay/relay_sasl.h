@@ -19,8 +19,8 @@ struct relay_sasl_step {
 
 /* offered: names with blanks between. The strongest one we know; *mechanism is its name. -1 and e: none of them, or the
  * mechanism cannot begin. */
-int relay_sasl_new(struct relay_sasl **out, const char *offered, size_t offered_len, const char *user, const char *password,
-                   const char **mechanism, struct relay_sasl_step *first, struct err *e);
+int relay_sasl_new(struct relay_sasl **out, const char *offered, size_t offered_len, const char *user,
+                   const char *password, const char **mechanism, struct relay_sasl_step *first, struct err *e);
 /* -1 and e: the server's side does not fit, as when it does not know the password either. */
 int relay_sasl_step(struct relay_sasl *s, const char *challenge, size_t n, struct relay_sasl_step *next, struct err *e);
 void relay_sasl_free(struct relay_sasl **s);

@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "relay/relay_desk.h"
 
-#define TRIES 8        /* connections for one transfer; what is left waits for the next try of the queue */
+#define TRIES 8 /* connections for one transfer; what is left waits for the next try of the queue */
 #define TEXT 600
 
 /* ---- results */
@@ -84,7 +84,10 @@ static void remember(struct relay_task *t, const char *remote, const char *tls, 
     t->last_remote = mem_str(remote);
     t->last_tls = mem_str(tls);
     t->last = judgement(f->permanent && spoke ? RELAY_FAILED : RELAY_DEFERRED, f->reply.code ? f->reply.code : 451,
-                        f->reply.code ? f->reply.enhanced : is_about_tls(f) ? "4.7.5" : "4.4.1", t->last_text);
+                        f->reply.code     ? f->reply.enhanced
+                        : is_about_tls(f) ? "4.7.5"
+                                          : "4.4.1",
+                        t->last_text);
     t->last.local = !spoke;
     t->last.remote = words(t->last_remote);
     t->last.tls = words(t->last_tls);
@@ -187,7 +190,8 @@ static void next_host(struct relay_task *t)
     }
     t->question = dns_ask_tlsa(t->desk->setup.dns, k->host, addr_port(&k->address), got_tlsa, t);
     if (!t->question) {
-        struct relay_failure f = {.reason = "tls-dane-lookup", .stage = "TLSA lookup", .words = "the resolver cannot be asked"};
+        struct relay_failure f = {
+            .reason = "tls-dane-lookup", .stage = "TLSA lookup", .words = "the resolver cannot be asked"};
 
         remember(t, k->host, "", &f);
         t->at++;
@@ -239,12 +243,14 @@ static void find_hosts(struct relay_task *t)
         next_host(t);
         return;
     }
-    t->question = r->kind == RELAY_TO_MX ? dns_ask_mail(dns, t->job->domain, got_mail, t) : dns_ask_host(dns, r->host, got_mail, t);
+    t->question = r->kind == RELAY_TO_MX ? dns_ask_mail(dns, t->job->domain, got_mail, t)
+                                         : dns_ask_host(dns, r->host, got_mail, t);
     if (!t->question)
         end_with_last(t);
 }
 
-void relay_task_start(struct relay_desk *d, const struct relay_job *job, const struct relay_task_events *events, void *arg)
+void relay_task_start(struct relay_desk *d, const struct relay_job *job, const struct relay_task_events *events,
+                      void *arg)
 {
     struct relay_task *t = relay_desk_add(d);
 
@@ -289,8 +295,9 @@ void relay_task_ready(struct relay_task *t, bool reusable)
 
 void relay_task_result(struct relay_task *t, const struct smtp_client_action *a)
 {
-    static const enum relay_outcome outcomes[] = {
-        [SMTP_CLIENT_OK] = RELAY_DELIVERED, [SMTP_CLIENT_TEMPORARY] = RELAY_DEFERRED, [SMTP_CLIENT_PERMANENT] = RELAY_FAILED};
+    static const enum relay_outcome outcomes[] = {[SMTP_CLIENT_OK] = RELAY_DELIVERED,
+                                                  [SMTP_CLIENT_TEMPORARY] = RELAY_DEFERRED,
+                                                  [SMTP_CLIENT_PERMANENT] = RELAY_FAILED};
     struct relay_result r = {.code = a->reply.code, .local = a->reply.local, .text = a->reply.text};
 
     if (a->outcome == SMTP_CLIENT_UNTRIED) {

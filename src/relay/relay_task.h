@@ -41,18 +41,20 @@ struct relay_desk_setup {
     unsigned idle_most;
 };
 struct relay_desk *relay_desk_new(const struct relay_desk_setup *s);
-void relay_desk_free(struct relay_desk **d); /* connections end; no events */
+void relay_desk_free(struct relay_desk **d);          /* connections end; no events */
 unsigned relay_desk_busy(const struct relay_desk *d); /* transfers under way */
-void relay_desk_turn(struct relay_desk *d); /* at the end of each turn of the loop */
-void relay_desk_tick(struct relay_desk *d); /* once a second */
+void relay_desk_turn(struct relay_desk *d);           /* at the end of each turn of the loop */
+void relay_desk_tick(struct relay_desk *d);           /* once a second */
 
 struct relay_task;
 struct relay_task_events {
     /* r->index is that of the job's message; number is the caller's to fill in. */
     void (*result)(void *arg, struct relay_result *r);
-    void (*done)(void *arg, enum relay_health health); /* each recipient has its result; the job is no longer looked at */
+    void (*done)(void *arg,
+                 enum relay_health health); /* each recipient has its result; the job is no longer looked at */
 };
 /* Events come from the loop, or from inside. job and what it points to stay the caller's until done(). */
-void relay_task_start(struct relay_desk *d, const struct relay_job *job, const struct relay_task_events *events, void *arg);
+void relay_task_start(struct relay_desk *d, const struct relay_job *job, const struct relay_task_events *events,
+                      void *arg);
 
 #endif

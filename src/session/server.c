@@ -146,9 +146,16 @@ static void fill_profile(struct smtp_profile *p, const struct conf *c, const str
     const struct conf_limits *k = &c->limits;
 
     *p = (struct smtp_profile){
-        .hostname = l->hostname, .banner = "ESMTP postern", .max_message_size = k->max_message_size,
-        .max_recipients = k->max_recipients, .max_messages = k->max_messages, .max_errors = k->max_errors,
-        .max_line = k->max_line, .max_hops = k->max_hops, .max_body_line = k->max_body_line, .smtputf8 = true,
+        .hostname = l->hostname,
+        .banner = "ESMTP postern",
+        .max_message_size = k->max_message_size,
+        .max_recipients = k->max_recipients,
+        .max_messages = k->max_messages,
+        .max_errors = k->max_errors,
+        .max_line = k->max_line,
+        .max_hops = k->max_hops,
+        .max_body_line = k->max_body_line,
+        .smtputf8 = true,
         .normalize_newlines = c->normalize_newlines,
     };
 }

@@ -23,7 +23,8 @@ static bool is_admitted(struct session *s, int fd)
     const struct conf *c = s->server->conf;
     const struct share *sh = s->server->setup->share;
     struct admit_facts f = {
-        .total = (unsigned)share_total(sh, SHARE_CONNECTIONS_NOW), .exempt = s->exempt,
+        .total = (unsigned)share_total(sh, SHARE_CONNECTIONS_NOW),
+        .exempt = s->exempt,
     };
     struct admit_verdict v;
 
@@ -65,7 +66,8 @@ void session_greet(struct session *s)
     if (o.close_at_greeting) {
         char line[512];
 
-        snprintf(line, sizeof line, "421 4.7.0 %s TLS is not available at the moment\r\n", s->listener->profile.hostname);
+        snprintf(line, sizeof line, "421 4.7.0 %s TLS is not available at the moment\r\n",
+                 s->listener->profile.hostname);
         session_log_not_offered(s, (struct peer_text){"", 0});
         session_say(s, line, "no certificate");
         return;
@@ -79,7 +81,8 @@ void session_greet(struct session *s)
 
             session_begin(s, &l, LOG_LEVEL_INFO, "smtp.talked-early");
             log_end(&l);
-            snprintf(line, sizeof line, "421 4.7.0 %s you spoke before the greeting\r\n", s->listener->profile.hostname);
+            snprintf(line, sizeof line, "421 4.7.0 %s you spoke before the greeting\r\n",
+                     s->listener->profile.hostname);
             session_say(s, line, "talked before the greeting");
             return;
         }

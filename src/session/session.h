@@ -64,14 +64,14 @@ struct server {
 };
 
 enum session_wait {
-    SESSION_GREET,     /* the banner is delayed */
-    SESSION_READ,      /* for the client */
-    SESSION_OPENING,   /* for a file from the store */
+    SESSION_GREET,   /* the banner is delayed */
+    SESSION_READ,    /* for the client */
+    SESSION_OPENING, /* for a file from the store */
     SESSION_COMMITTING,
-    SESSION_STARTTLS,  /* the 220 is on its way */
+    SESSION_STARTTLS, /* the 220 is on its way */
     SESSION_HANDSHAKE,
-    SESSION_CLOSING,   /* the last reply is on its way */
-    SESSION_LINGER,    /* it is out; the peer has two seconds to read it */
+    SESSION_CLOSING, /* the last reply is on its way */
+    SESSION_LINGER,  /* it is out; the peer has two seconds to read it */
     SESSION_DEAD,
 };
 
@@ -93,7 +93,7 @@ struct session {
     uint8_t rcpt_reason; /* enum rcpt_reason of the refusal whose event comes next */
     bool counted, exempt, in_tls, pumping, withheld;
     bool in_transaction, mailed; /* MAIL is open; MAIL was accepted once */
-    uint32_t opened;     /* messages, for their ids */
+    uint32_t opened;             /* messages, for their ids */
     char message_id[40];
     int64_t started_us, deadline_us, activity_us;
     int64_t rate_from_us; /* a line or a message began; 0: nothing is owed */
@@ -101,7 +101,7 @@ struct session {
     uint64_t messages, bytes;
     uint32_t rcpts;
     uint32_t lines, held_lines; /* of SESSION_LINES_MOST, and those that were not written */
-    const char *ended;   /* how, for the log */
+    const char *ended;          /* how, for the log */
 };
 
 /* server.c: server_run() in steps, for tests. NULL and e: no event loop. */
@@ -112,16 +112,16 @@ void server_check_drained(struct server *v);
 
 /* session.c */
 void session_start(struct accept_state *a, int fd, const struct addr *peer);
-void session_greet(struct session *s);   /* TLS is up where it is implicit, the delay is over */
+void session_greet(struct session *s); /* TLS is up where it is implicit, the delay is over */
 
 /* session_pump.c */
 void session_io(void *arg, unsigned what); /* the descriptor is ready */
 void session_resume(struct session *s);    /* something it waited for is here */
 void session_pump(struct session *s);
-void session_flush(struct session *s);     /* what was said, as far as it goes */
+void session_flush(struct session *s); /* what was said, as far as it goes */
 
 /* session_end.c */
-void session_end(struct session *s, const char *how); /* at once */
+void session_end(struct session *s, const char *how);    /* at once */
 void session_finish(struct session *s, const char *how); /* once what was said is out */
 /* Our own last words, past the engine: time limits, memory. */
 void session_say(struct session *s, const char *reply, const char *how);
@@ -141,7 +141,7 @@ void session_ask_rcpt(struct session *s, const struct smtp_action *a);
 
 /* session_tls.c */
 bool session_start_tls(struct session *s, const struct smtp_action *a); /* as session_open_message() */
-void session_starttls_written(struct session *s); /* the 220 is out: handshake */
+void session_starttls_written(struct session *s);                       /* the 220 is out: handshake */
 void session_implicit(struct session *s);
 void session_handshake_io(struct session *s); /* the descriptor is ready */
 void session_handshake_late(struct session *s);

@@ -75,7 +75,8 @@ bool session_open_message(struct session *s)
     int pending;
 
     make_id(s);
-    m = sink_open(s->server->sink, s, smtp_engine_rcpt_ids(s->engine), smtp_engine_rcpt_id_count(s->engine), &pending, &a);
+    m = sink_open(s->server->sink, s, smtp_engine_rcpt_ids(s->engine), smtp_engine_rcpt_id_count(s->engine), &pending,
+                  &a);
     if (pending) {
         s->wait = SESSION_OPENING;
         return false;

@@ -234,7 +234,8 @@ static void note_left(struct session *s)
         h = h * 31 + s->network_key.b[i];
     e = &s->server->left[h % LEFT_TABLE];
     session_count(s, SHARE_LEFT_WITHOUT_TLS, 1);
-    if (memcmp(&e->key, &s->network_key, sizeof e->key) != 0 || loop_now_us(s->server->loop) - e->since_us > 60 * MINUTE)
+    if (memcmp(&e->key, &s->network_key, sizeof e->key) != 0 ||
+        loop_now_us(s->server->loop) - e->since_us > 60 * MINUTE)
         *e = (struct left_entry){.key = s->network_key, .since_us = loop_now_us(s->server->loop)};
     if (++e->count != LEFT_WARN_AFTER && e->count % 1000 != 0)
         return;

@@ -172,7 +172,7 @@ static bool pump_once(struct session *s)
     }
     if (s->wait == SESSION_READ && s->stream.eof && !held && !s->stream.in.len) {
         session_finish(s, smtp_engine_phase(s->engine) == SMTP_PHASE_DATA ? "closed by the client in DATA"
-                                                                         : "closed by the client");
+                                                                          : "closed by the client");
         return false;
     }
     session_flush(s);

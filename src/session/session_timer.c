@@ -64,13 +64,13 @@ static bool is_too_slow(const struct session *s, int64_t now)
     unsigned rate = s->server->conf->limits.min_rate;
     int64_t took = s->rate_from_us ? now - s->rate_from_us : 0;
 
-    return rate && s->wait == SESSION_READ && took > RATE_GRACE_US &&
-           s->rate_bytes < (uint64_t)(took / SECOND) * rate;
+    return rate && s->wait == SESSION_READ && took > RATE_GRACE_US && s->rate_bytes < (uint64_t)(took / SECOND) * rate;
 }
 
 static bool is_crowding(const struct session *s, int64_t now, bool busy)
 {
-    return busy && (s->wait == SESSION_READ || s->wait == SESSION_HANDSHAKE) && smtp_engine_phase(s->engine) == SMTP_PHASE_GREETING &&
+    return busy && (s->wait == SESSION_READ || s->wait == SESSION_HANDSHAKE) &&
+           smtp_engine_phase(s->engine) == SMTP_PHASE_GREETING &&
            now - s->started_us > s->server->conf->limits.busy_timeout * SECOND;
 }
 

@@ -139,8 +139,9 @@ void session_handshake_io(struct session *s)
 /* A client that waits for the greeting in clear sends nothing, for ever: the commonest mistake on such a port. */
 void session_handshake_late(struct session *s)
 {
-    log_failure(s, is_silent(s) ? "no byte came before the time was over: TLS begins at once on this port, a client that "
-                                  "waits for a greeting in clear needs STARTTLS on another"
-                                : "the handshake took too long");
+    log_failure(s, is_silent(s)
+                       ? "no byte came before the time was over: TLS begins at once on this port, a client that "
+                         "waits for a greeting in clear needs STARTTLS on another"
+                       : "the handshake took too long");
     session_end(s, "handshake timeout");
 }

@@ -31,8 +31,9 @@ const char *complain_hint(int error, uid_t uid, const char *path, char room[COMP
                "postern.service and restart";
     case EACCES:
     case EPERM:
-        snprintf(room, COMPLAIN_HINT, "uid %u may not write %.150s: look at owner and mode of every directory on the path",
-                 (unsigned)uid, path);
+        snprintf(room, COMPLAIN_HINT,
+                 "uid %u may not write %.150s: look at owner and mode of every directory on the path", (unsigned)uid,
+                 path);
         return room;
     case ENOENT:
     case ESTALE:
@@ -40,10 +41,12 @@ const char *complain_hint(int error, uid_t uid, const char *path, char room[COMP
     case ELOOP:
     case ENOTDIR:
     case EXDEV:
-        return "a symbolic link or a file stands where a directory belongs; links are not followed below the delivery's "
+        return "a symbolic link or a file stands where a directory belongs; links are not followed below the "
+               "delivery's "
                "base";
     case EIO:
-        return "the disk failed: look at dmesg and smartctl; what was in flight is written anew when the sender tries again";
+        return "the disk failed: look at dmesg and smartctl; what was in flight is written anew when the sender tries "
+               "again";
     case EMFILE:
     case ENFILE:
         return "raise LimitNOFILE= in postern.service";

@@ -66,8 +66,7 @@ static int make_base(const struct delivery *d)
         bool made = mkdirat(at, name, d->conf->dir_mode) == 0;
 
         next = made || errno == EEXIST ? openat(at, name, DIR_FLAGS) : -1;
-        if (next >= 0 && made &&
-            ((geteuid() == 0 && fchown(next, d->uid, d->gid) < 0) || fsync(at) < 0)) {
+        if (next >= 0 && made && ((geteuid() == 0 && fchown(next, d->uid, d->gid) < 0) || fsync(at) < 0)) {
             close(next);
             next = -1;
         }
@@ -193,8 +192,7 @@ void delivery_act_as(const struct delivery *d)
 
 bool delivery_is_alike(const struct delivery *a, const struct delivery *b)
 {
-    return a == b ||
-           (a->uid == b->uid && a->gid == b->gid && a->conf->file_mode == b->conf->file_mode);
+    return a == b || (a->uid == b->uid && a->gid == b->gid && a->conf->file_mode == b->conf->file_mode);
 }
 
 const char *delivery_below(const struct delivery *d, const char *path)

@@ -24,10 +24,10 @@ struct delivery {
     int error; /* why the base cannot be used now, 0: it can */
     int64_t checked_us;
 
-    int pool_fd;     /* where files are made ahead of need (pool.c alone) */
+    int pool_fd;        /* where files are made ahead of need (pool.c alone) */
     unsigned pool_made; /* files since then */
-    bool pool_owned; /* ... a descriptor of its own, not the base */
-    bool pool_named; /* no O_TMPFILE there: files have names until they are committed */
+    bool pool_owned;    /* ... a descriptor of its own, not the base */
+    bool pool_named;    /* no O_TMPFILE there: files have names until they are committed */
 };
 
 /* uid, gid: who the store will be. Opens the base, made when missing; what is wrong is left in ->error. A delivery that

@@ -9,8 +9,8 @@
 #include "base/text.h"
 #include "sink/fsops.h"
 
-#define WHOLE_FROM 3u       /* below: nothing to gain */
-#define SLOW_US 20000       /* a syncfs this long is compared with the other way */
+#define WHOLE_FROM 3u /* below: nothing to gain */
+#define SLOW_US 20000 /* a syncfs this long is compared with the other way */
 #define HOLD_FIRST_US INT64_C(1000000)
 #define HOLD_MOST_US INT64_C(60000000)
 #define FILE_SYSTEMS 16
@@ -123,7 +123,8 @@ static void flush_each(struct flusher *f, struct flush_item *items, unsigned n, 
 {
     struct task t = {.items = items, .n = n, .left = n, .kind = kind};
 
-    if (kind == FLUSH_DATA && n > 1) /* the disk gets all of it at once, then each is waited for; errors come with the flush */
+    if (kind == FLUSH_DATA &&
+        n > 1) /* the disk gets all of it at once, then each is waited for; errors come with the flush */
         for (unsigned i = 0; i < n; i++)
             (void)fsops->flush_start(items[i].fd);
     if (n < WHOLE_FROM) { /* the first mostly takes the second along: not worth waking a thread */

@@ -14,11 +14,11 @@ struct fsops {
     int (*unlink)(int dirfd, const char *name);
     int (*mkdir)(int dirfd, const char *name, mode_t mode);
     int (*open_dir)(int dirfd, const char *path); /* below dirfd, no symbolic link on the way */
-    int (*flush_start)(int fd); /* data on its way, nothing waited for */
-    int (*flush_check)(int fd); /* what a flush of the whole file system did to this file: waits, tells its error */
-    int (*flush_data)(int fd);                    /* fdatasync */
-    int (*flush_dir)(int fd);                     /* fsync */
-    int (*flush_fs)(int fd);                      /* syncfs */
+    int (*flush_start)(int fd);                   /* data on its way, nothing waited for */
+    int (*flush_check)(int fd);     /* what a flush of the whole file system did to this file: waits, tells its error */
+    int (*flush_data)(int fd);      /* fdatasync */
+    int (*flush_dir)(int fd);       /* fsync */
+    int (*flush_fs)(int fd);        /* syncfs */
     void (*step)(const char *name); /* between the steps of a commit; NULL in the daemon */
 };
 

@@ -14,7 +14,7 @@
 #include "sink/fsops.h"
 
 #define TOUCHED 256u /* directories held open at once: a message for thousands is published in parts */
-#define WAY_MOST 16u  /* directories between base and new/ */
+#define WAY_MOST 16u /* directories between base and new/ */
 #define COPIES 8u    /* file systems and owners of one message besides its own */
 
 struct copy { /* of the message in hand, for another file system or another owner */
@@ -104,8 +104,8 @@ static int open_again(const struct publish *p, const struct message *m)
 
 /* A file in the directory it will be linked into: always the right file system, and no link between directories,
  * which the first Landlock has no right for. Without O_TMPFILE it is named in tmp/ for a while. */
-static int make_copy(struct publish *p, const struct message *m, const struct maildir *d,
-                     const struct delivery *to, struct copy *out)
+static int make_copy(struct publish *p, const struct message *m, const struct maildir *d, const struct delivery *to,
+                     struct copy *out)
 {
     *out = (struct copy){.tmp = -1, .dev = d->dev, .delivery = to};
     delivery_act_as(to);
@@ -154,8 +154,7 @@ static int fill_copy(struct publish *p, const struct message *m, const struct co
     return rc;
 }
 
-static int copy_for(struct publish *p, const struct message *m, const struct maildir *d,
-                    const struct delivery *to)
+static int copy_for(struct publish *p, const struct message *m, const struct maildir *d, const struct delivery *to)
 {
     struct copy c;
 
@@ -182,12 +181,11 @@ static bool is_there_already(int fd, int dir, const char *name)
 {
     struct stat a, b;
 
-    return fstat(fd, &a) == 0 && fstatat(dir, name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
-           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return fstat(fd, &a) == 0 && fstatat(dir, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
 }
 
-static int link_as(struct publish *p, int fd, const struct maildir *d, const struct delivery *to,
-                   const char *name)
+static int link_as(struct publish *p, int fd, const struct maildir *d, const struct delivery *to, const char *name)
 {
     int rc, error;
 
@@ -390,7 +388,8 @@ void publish_end(struct publish *p)
     qsort(p->touched, p->count, sizeof *p->touched, by_directory);
     for (unsigned i = 0; i < p->count; i++)
         if (!i || p->touched[i].dir != p->touched[i - 1].dir)
-            items[n++] = (struct flush_item){.fd = p->touched[i].dir->fd, .dev = p->touched[i].dir->dev, .user = &p->touched[i]};
+            items[n++] =
+                (struct flush_item){.fd = p->touched[i].dir->fd, .dev = p->touched[i].dir->dev, .user = &p->touched[i]};
     flusher_run(p->flusher, items, n, FLUSH_NAMES);
     for (unsigned i = 0; i < n; i++) {
         const struct touched *first = items[i].user;

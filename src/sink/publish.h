@@ -30,13 +30,14 @@ struct message { /* finished by a worker, with its data on stable storage when i
     char name[NAMES_MOST];
     struct message_queued queued;
     struct message *next_queued; /* among those whose name in the queue is to be flushed */
-    int error;       /* errno, 0: nothing failed so far */
-    uint32_t mailbox; /* which one failed, UINT32_MAX: none of them in particular */
+    int error;                   /* errno, 0: nothing failed so far */
+    uint32_t mailbox;            /* which one failed, UINT32_MAX: none of them in particular */
 };
 
 struct publish;
 /* queue: where messages for the queue go, NULL: nowhere. */
-struct publish *publish_new(struct maildirs *m, struct flusher *f, const char *host, int procfd, struct delivery *queue);
+struct publish *publish_new(struct maildirs *m, struct flusher *f, const char *host, int procfd,
+                            struct delivery *queue);
 void publish_free(struct publish **p);
 /* Links, the queue last (its scheduler may begin at once); on failure takes back what was linked. The name counts when publish_end() says so. */
 void publish_message(struct publish *p, struct message *m);

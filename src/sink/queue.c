@@ -17,10 +17,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define ASK_AGAIN_MS 200     /* for the lock */
-#define SCAN_PER_TURN 500u   /* files; transfers go on between */
+#define ASK_AGAIN_MS 200   /* for the lock */
+#define SCAN_PER_TURN 500u /* files; transfers go on between */
 #define STARTS_PER_TURN 200u
-#define LONGEST_MS 60000     /* the wall clock may be set */
+#define LONGEST_MS 60000 /* the wall clock may be set */
 #define WATCHED (IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM)
 
 const struct queue_limits queue_limits_default = {
@@ -119,7 +119,8 @@ static void say_damaged(struct queue *q, const char *id, const struct err *e)
     log_begin(&l, LOG_LEVEL_ERROR, "queue.damaged");
     log_str(&l, "id", id);
     log_str(&l, "details", e->text);
-    log_str(&l, "hint", "The file stays where it is, and nothing is done with it until the next start: mend it or move it away.");
+    log_str(&l, "hint",
+            "The file stays where it is, and nothing is done with it until the next start: mend it or move it away.");
     log_end(&l);
 }
 
@@ -347,8 +348,8 @@ static void wait_for_something(struct queue *q)
     p[0] = (struct pollfd){.fd = q->wake_fd, .events = POLLIN};
     p[1] = (struct pollfd){.fd = q->scheduling ? q->inotify_fd : -1, .events = POLLIN};
     for (unsigned i = 0; i < QUEUE_RELAYS; i++)
-        p[i + 2] = (struct pollfd){.fd = q->relays[i].fd,
-                                   .events = (short)(q->relays[i].blocked ? POLLIN | POLLOUT : POLLIN)};
+        p[i + 2] =
+            (struct pollfd){.fd = q->relays[i].fd, .events = (short)(q->relays[i].blocked ? POLLIN | POLLOUT : POLLIN)};
     (void)poll(p, QUEUE_RELAYS + 2, patience_ms(q));
     (void)!read(q->wake_fd, &count, sizeof count);
     q->now_us = clock_now().real_us;

@@ -30,7 +30,7 @@ struct queue_home {
     enum queue_way way;
     const unsigned *mailboxes; /* LOCAL: indices of conf.mailboxes */
     unsigned mailbox_count;
-    const char *route;         /* ROUTE: title of the delivery */
+    const char *route; /* ROUTE: title of the delivery */
 };
 
 struct queue_hooks {

@@ -110,7 +110,8 @@ static void list_one(struct answer *a, const struct queue_message *m)
         const struct queue_destination *d = j->destination;
 
         buf_printf(&a->out, "%s", comma);
-        put_string(&a->out, (struct peer_text){*d->domain ? d->domain : d->route, strlen(*d->domain ? d->domain : d->route)});
+        put_string(&a->out,
+                   (struct peer_text){*d->domain ? d->domain : d->route, strlen(*d->domain ? d->domain : d->route)});
         reason = j->tries && d->reason ? d->reason : reason;
     }
     buf_printf(&a->out, "]");
@@ -191,8 +192,8 @@ static void status(struct answer *a)
         for (const struct queue_destination *d = q->table.destinations[i]; d; d = d->chain)
             down += d->failures > 0;
     buf_printf(&a->out,
-               "{\"messages\":%u,\"bytes\":%" PRIu64 ",\"held\":%" PRIu64 ",\"running\":%u,\"destinationsDown\":%" PRIu64
-               ",\"damaged\":%" PRIu64 ",\"scanning\":%s}\n",
+               "{\"messages\":%u,\"bytes\":%" PRIu64 ",\"held\":%" PRIu64
+               ",\"running\":%u,\"destinationsDown\":%" PRIu64 ",\"damaged\":%" PRIu64 ",\"scanning\":%s}\n",
                q->table.count, q->table.bytes, held, q->table.running, down, q->damaged, q->scan ? "true" : "false");
 }
 
@@ -264,7 +265,7 @@ static void note(struct answer *a, struct queue_message *m, enum queue_entry_kin
         queue_loaded_free(&m->file);
 }
 
-static void delete(struct answer *a, struct queue_message *m)
+static void delete (struct answer *a, struct queue_message *m)
 {
     struct err e = {""};
 
@@ -304,7 +305,7 @@ static void do_one(struct answer *a, struct queue_message *m)
         note(a, m, QUEUE_ENTRY_RELEASED);
         break;
     case QUEUE_DELETE:
-        delete(a, m);
+        delete (a, m);
         break;
     case QUEUE_STATUS:
         break;

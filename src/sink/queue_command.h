@@ -25,7 +25,14 @@
 #include "sink/queue_file.h"
 
 enum queue_verb {
-    QUEUE_LIST, QUEUE_SHOW, QUEUE_RETRY, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DELETE, QUEUE_FLUSH, QUEUE_STATUS,
+    QUEUE_LIST,
+    QUEUE_SHOW,
+    QUEUE_RETRY,
+    QUEUE_HOLD,
+    QUEUE_RELEASE,
+    QUEUE_DELETE,
+    QUEUE_FLUSH,
+    QUEUE_STATUS,
 };
 
 struct queue_request {
@@ -34,8 +41,8 @@ struct queue_request {
     char id[QUEUE_FILE_ID_MOST + 1]; /* "": any */
     char domain[256];                /* lower case, "": any */
     char from[QUEUE_FILE_TEXT_MOST + 1];
-    bool by_sender;       /* from is meant: "" is the null sender */
-    int64_t older_us;     /* 0: any age */
+    bool by_sender;   /* from is meant: "" is the null sender */
+    int64_t older_us; /* 0: any age */
 };
 
 /* Pure. -1: e says what is wrong with the request, in words for whoever typed it. */

@@ -38,8 +38,7 @@ static int check(const struct queue_head *h, struct err *e)
         return err_set(e, "the sender's address or the client's name is too long");
     if ((h->envid.p && (!h->envid.n || !fits(h->envid))) || (h->auth.p && (!h->auth.n || !fits(h->auth))))
         return err_set(e, "envid or auth is empty or too long");
-    if (h->client_ip.p &&
-        (!h->client_ip.n || !fits(h->client_ip) || memchr(h->client_ip.p, ']', h->client_ip.n)))
+    if (h->client_ip.p && (!h->client_ip.n || !fits(h->client_ip) || memchr(h->client_ip.p, ']', h->client_ip.n)))
         return err_set(e, "the client's address cannot be");
     if (!h->client_ip.p && h->client_name.n)
         return err_set(e, "a client's name without its address");
@@ -123,8 +122,8 @@ int queue_file_write(struct buf *out, const struct queue_head *h, struct err *e)
 struct reader {
     const char *at, *end; /* of the head; every line ends in a newline */
     unsigned line;
-    char *room;           /* for decoded texts, each with a NUL: as large as the head */
-    struct span rest;     /* of the line in hand */
+    char *room;       /* for decoded texts, each with a NUL: as large as the head */
+    struct span rest; /* of the line in hand */
     struct queue_head *h;
 };
 
@@ -279,9 +278,8 @@ static bool take_rcpts(struct reader *r)
 static bool read_head(struct reader *r)
 {
     bool good = next_line(r) && take(r, "postern-queue 1") && r->rest.n == 0 && next_line(r) && take(r, "size: ") &&
-                take_size(r) && next_line(r) && take(r, "id: ") && take_id(r) && next_line(r) &&
-                take(r, "arrived: ") && take_arrived(r) && next_line(r) && take(r, "from: <") && take_sender(r) &&
-                next_line(r);
+                take_size(r) && next_line(r) && take(r, "id: ") && take_id(r) && next_line(r) && take(r, "arrived: ") &&
+                take_arrived(r) && next_line(r) && take(r, "from: <") && take_sender(r) && next_line(r);
 
     if (good && take(r, "params:"))
         good = take_params(r) && next_line(r);

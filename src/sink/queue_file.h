@@ -44,11 +44,11 @@
 #define QUEUE_FILE_HEAD_MOST ((size_t)16 << 20)
 
 enum queue_notify { /* RFC 3461 4.1; the same bits as enum smtp_client_notify */
-    QUEUE_NOTIFY_DEFAULT = 0,
-    QUEUE_NOTIFY_NEVER = 1 << 0,
-    QUEUE_NOTIFY_SUCCESS = 1 << 1,
-    QUEUE_NOTIFY_FAILURE = 1 << 2,
-    QUEUE_NOTIFY_DELAY = 1 << 3,
+                    QUEUE_NOTIFY_DEFAULT = 0,
+                    QUEUE_NOTIFY_NEVER = 1 << 0,
+                    QUEUE_NOTIFY_SUCCESS = 1 << 1,
+                    QUEUE_NOTIFY_FAILURE = 1 << 2,
+                    QUEUE_NOTIFY_DELAY = 1 << 3,
 };
 
 enum queue_ret { QUEUE_RET_NONE, QUEUE_RET_FULL, QUEUE_RET_HDRS };
@@ -74,8 +74,8 @@ struct queue_head {
     struct peer_text client_ip;   /* without brackets, or none: made here, or kept back (hide-client) */
     struct peer_text client_name; /* EHLO, "" when there was none; only with client_ip */
     struct queue_rcpt *rcpts;
-    uint32_t rcpt_count;    /* 1 to QUEUE_FILE_RCPTS */
-    void *memory;           /* queue_file_parse()'s */
+    uint32_t rcpt_count; /* 1 to QUEUE_FILE_RCPTS */
+    void *memory;        /* queue_file_parse()'s */
 };
 
 /* Letters, digits and "-", 1 to QUEUE_FILE_ID_MOST of them: may be a file's name, and nothing else is. */

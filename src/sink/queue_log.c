@@ -5,11 +5,11 @@
 #include <string.h>
 
 static const char *const word[QUEUE_ENTRIES] = {
-    [QUEUE_ENTRY_DEFERRED] = "deferred",         [QUEUE_ENTRY_DELIVERED] = "delivered",
-    [QUEUE_ENTRY_RELAYED] = "relayed",           [QUEUE_ENTRY_FAILED] = "failed",
-    [QUEUE_ENTRY_EXPIRED] = "expired",           [QUEUE_ENTRY_DELAY_NOTICE] = "delay-notice",
-    [QUEUE_ENTRY_REPORTED] = "reported",         [QUEUE_ENTRY_HELD] = "held",
-    [QUEUE_ENTRY_RELEASED] = "released",         [QUEUE_ENTRY_RETRY] = "retry",
+    [QUEUE_ENTRY_DEFERRED] = "deferred", [QUEUE_ENTRY_DELIVERED] = "delivered",
+    [QUEUE_ENTRY_RELAYED] = "relayed",   [QUEUE_ENTRY_FAILED] = "failed",
+    [QUEUE_ENTRY_EXPIRED] = "expired",   [QUEUE_ENTRY_DELAY_NOTICE] = "delay-notice",
+    [QUEUE_ENTRY_REPORTED] = "reported", [QUEUE_ENTRY_HELD] = "held",
+    [QUEUE_ENTRY_RELEASED] = "released", [QUEUE_ENTRY_RETRY] = "retry",
 };
 static const char *const said_word[] = {"by", "at", "here"};
 

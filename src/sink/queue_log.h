@@ -26,7 +26,7 @@
 #include "sink/queue_file.h"
 
 enum queue_entry_kind {
-    QUEUE_ENTRY_DEFERRED, /* these four: a try, .reply */
+    QUEUE_ENTRY_DEFERRED,  /* these four: a try, .reply */
     QUEUE_ENTRY_DELIVERED, /* taken by a server that itself sends the success report, or that is the mailbox (LMTP) */
     QUEUE_ENTRY_RELAYED,   /* taken by one that does not speak DSN: a success report is ours, action "relayed" */
     QUEUE_ENTRY_FAILED,
@@ -35,7 +35,7 @@ enum queue_entry_kind {
     QUEUE_ENTRY_REPORTED,     /* the last word on this recipient is said or owed to nobody: .report */
     QUEUE_ENTRY_HELD,         /* .text: why; these three concern the whole message */
     QUEUE_ENTRY_RELEASED,
-    QUEUE_ENTRY_RETRY,        /* due at once; a moved-back clock and a long gap are forgotten */
+    QUEUE_ENTRY_RETRY, /* due at once; a moved-back clock and a long gap are forgotten */
     QUEUE_ENTRIES
 };
 
@@ -78,14 +78,14 @@ struct queue_rcpt_log {
     enum queue_rcpt_state state;
     bool delay_noticed, reported;
     uint32_t tries;
-    int64_t last_try_us;     /* 0: never */
+    int64_t last_try_us;      /* 0: never */
     struct queue_reply reply; /* the last one, code 0: none yet; texts are queue_state's */
 };
 
 struct queue_state {
     bool held;
-    int64_t retry_us;         /* the last "retry" or "released", 0: none */
-    uint64_t whole;           /* bytes of the log that count: up to the last newline */
+    int64_t retry_us; /* the last "retry" or "released", 0: none */
+    uint64_t whole;   /* bytes of the log that count: up to the last newline */
     struct queue_rcpt_log *rcpts;
     uint32_t rcpt_count;
 };

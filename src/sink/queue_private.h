@@ -66,7 +66,7 @@ struct queue {
 };
 
 /* queue.c */
-void queue_look_at(struct queue *q, const char *name); /* a name in the directory, perhaps a new message */
+void queue_look_at(struct queue *q, const char *name);      /* a name in the directory, perhaps a new message */
 void queue_touch(struct queue *q, struct queue_message *m); /* to be settled in this turn */
 /* Its file, loaded. -1: it is gone or damaged, and so is the record if nothing of it runs. */
 int queue_need_file(struct queue *q, struct queue_message *m);

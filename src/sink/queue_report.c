@@ -133,11 +133,22 @@ static int make_text(const struct report *r, struct buf *out, struct err *e)
     /* RFC 8689 5: a report without REQUIRETLS carries no content of a message that asked for it */
     bool whole = r->news == NEWS_FAILED && h->ret != QUEUE_RET_HDRS && !h->requiretls;
     struct dsn_facts f = {
-        .hostname = r->q->hostname, .id = r->id, .boundary = boundary, .date = date, .arrived = arrived,
-        .give_up = until, .when = when, .to = h->sender, .envid = h->envid, .received_from = h->client_name,
-        .smtputf8 = h->smtputf8, .original_8bit = h->body_8bit, .full = whole && h->size <= DSN_FULL_MOST,
+        .hostname = r->q->hostname,
+        .id = r->id,
+        .boundary = boundary,
+        .date = date,
+        .arrived = arrived,
+        .give_up = until,
+        .when = when,
+        .to = h->sender,
+        .envid = h->envid,
+        .received_from = h->client_name,
+        .smtputf8 = h->smtputf8,
+        .original_8bit = h->body_8bit,
+        .full = whole && h->size <= DSN_FULL_MOST,
         .cut = whole && h->size > DSN_FULL_MOST ? "It is too large to come back whole." : NULL,
-        .rcpts = r->rcpts, .rcpt_count = r->told_count,
+        .rcpts = r->rcpts,
+        .rcpt_count = r->told_count,
     };
     int rc;
 
@@ -158,8 +169,14 @@ static int queue_it(const struct report *r, const char *route, const struct buf 
     const struct queue_head *h = r->m->file->head;
     struct queue_rcpt to = {.address = h->sender, .route = {route, strlen(route)}, .notify = QUEUE_NOTIFY_NEVER};
     struct queue_head head = {
-        .size = text->len, .arrived_us = r->q->now_us, .sender = {"", 0}, .client_name = {"", 0},
-        .body_8bit = h->body_8bit || h->smtputf8, .smtputf8 = h->smtputf8, .rcpts = &to, .rcpt_count = 1,
+        .size = text->len,
+        .arrived_us = r->q->now_us,
+        .sender = {"", 0},
+        .client_name = {"", 0},
+        .body_8bit = h->body_8bit || h->smtputf8,
+        .smtputf8 = h->smtputf8,
+        .rcpts = &to,
+        .rcpt_count = 1,
     };
     struct buf file = {0};
     int rc;
@@ -237,7 +254,8 @@ static int tell(struct report *r, const bool *late)
     if (r->told_count)
         rc = send_it(r);
     for (uint32_t i = 0; i < r->count && rc == 0; i++) {
-        struct queue_entry en = {.at_us = r->q->now_us, .rcpt = r->index[i],
+        struct queue_entry en = {.at_us = r->q->now_us,
+                                 .rcpt = r->index[i],
                                  .kind = r->news == NEWS_DELAYED ? QUEUE_ENTRY_DELAY_NOTICE : QUEUE_ENTRY_REPORTED};
 
         if (r->told[i] && r->told_count)

@@ -114,10 +114,19 @@ static void fill(struct relay_transfer *msg, const struct queue_job *j, uint32_t
     const struct queue_head *h = l->head;
 
     *msg = (struct relay_transfer){
-        .number = number, .size = h->size, .offset = l->content_at, .body_8bit = h->body_8bit,
-        .smtputf8 = h->smtputf8, .requiretls = h->requiretls, .ret = (uint8_t)h->ret, .id = h->id,
-        .route = j->destination->route, .domain = j->destination->domain, .sender = h->sender.p,
-        .envid = h->envid.p, .auth = h->auth.p,
+        .number = number,
+        .size = h->size,
+        .offset = l->content_at,
+        .body_8bit = h->body_8bit,
+        .smtputf8 = h->smtputf8,
+        .requiretls = h->requiretls,
+        .ret = (uint8_t)h->ret,
+        .id = h->id,
+        .route = j->destination->route,
+        .domain = j->destination->domain,
+        .sender = h->sender.p,
+        .envid = h->envid.p,
+        .auth = h->auth.p,
     };
 }
 
@@ -244,7 +253,9 @@ static int take_result(struct queue *q, struct queue_relay *relay, const struct 
         return -1;
     t->got[i] = true;
     m = t->job->message;
-    en = (struct queue_entry){.at_us = q->now_us, .kind = kind[r.outcome], .rcpt = r.index,
+    en = (struct queue_entry){.at_us = q->now_us,
+                              .kind = kind[r.outcome],
+                              .rcpt = r.index,
                               .try = m->file->state->rcpts[r.index].tries + 1,
                               .reply = {.code = r.code, .remote = r.remote, .text = r.text}};
     memcpy(en.reply.enhanced, r.enhanced, sizeof en.reply.enhanced);
@@ -263,7 +274,8 @@ static void say_health(const struct queue_destination *d, bool reached)
 {
     struct log_line l;
 
-    log_begin(&l, reached ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, reached ? "queue.destination-up" : "queue.destination-down");
+    log_begin(&l, reached ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
+              reached ? "queue.destination-up" : "queue.destination-down");
     log_str(&l, "delivery", d->route);
     log_str(&l, "domain", d->domain);
     log_str(&l, "details", d->reason);
@@ -305,7 +317,8 @@ void queue_run_readable(struct queue *q, struct queue_relay *r)
         rc = msg.type == RELAY_RESULT ? take_result(q, r, &msg) : msg.type == RELAY_DONE ? take_done(q, r, &msg) : -1;
         chan_msg_close(&msg);
         if (rc < 0)
-            log_event(LOG_LEVEL_ERROR, "queue.relay-nonsense", "a message of type %u that no relay of ours sends", msg.type);
+            log_event(LOG_LEVEL_ERROR, "queue.relay-nonsense", "a message of type %u that no relay of ours sends",
+                      msg.type);
     }
     if (rc < 0)
         queue_run_end(q, r);

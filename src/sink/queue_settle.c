@@ -37,8 +37,11 @@ static void look_at_ages(struct queue *q, struct queue_message *m, bool *late)
 
     for (uint32_t i = 0; i < m->rcpts; i++) {
         const struct queue_rcpt_log *r = &m->file->state->rcpts[i];
-        struct retry_facts f = {.arrived_us = m->arrived_us, .last_try_us = r->last_try_us, .now_us = q->now_us,
-                                .tries = r->tries, .noticed = r->delay_noticed};
+        struct retry_facts f = {.arrived_us = m->arrived_us,
+                                .last_try_us = r->last_try_us,
+                                .now_us = q->now_us,
+                                .tries = r->tries,
+                                .noticed = r->delay_noticed};
         struct retry_verdict v;
 
         if (r->state != QUEUE_WAITING)

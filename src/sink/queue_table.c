@@ -179,8 +179,11 @@ int64_t queue_table_over_us(const struct queue_table *t, int64_t give_up_us)
 static void plan_rcpt(struct queue_table *t, struct queue_message *m, struct queue_job *j,
                       const struct queue_rcpt_log *r, const struct queue_state *s, int64_t now_us, int64_t *look_us)
 {
-    struct retry_facts f = {.arrived_us = m->arrived_us, .last_try_us = r->last_try_us, .now_us = now_us,
-                            .tries = r->tries, .noticed = r->delay_noticed};
+    struct retry_facts f = {.arrived_us = m->arrived_us,
+                            .last_try_us = r->last_try_us,
+                            .now_us = now_us,
+                            .tries = r->tries,
+                            .noticed = r->delay_noticed};
     struct retry_verdict v;
     int64_t over;
 

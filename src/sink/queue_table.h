@@ -14,8 +14,8 @@
 struct queue_destination {
     struct heap_node node; /* in ready, unless it has no job or no room */
     struct queue_destination *chain;
-    struct heap jobs;      /* those that wait */
-    uint32_t refs;         /* jobs, running ones too */
+    struct heap jobs; /* those that wait */
+    uint32_t refs;    /* jobs, running ones too */
     unsigned running;
     uint32_t failures;     /* to reach it, in a row */
     int64_t not_before_us; /* back-off */
@@ -24,7 +24,7 @@ struct queue_destination {
 };
 
 struct queue_job {
-    struct heap_node node; /* in destination.jobs */
+    struct heap_node node;  /* in destination.jobs */
     struct queue_job *next; /* of the message */
     struct queue_message *message;
     struct queue_destination *destination;
@@ -57,7 +57,7 @@ struct queue_table {
     struct retry_plan retry;
     bool (*by_domain)(void *arg, const char *route);
     void *arg;
-    uint64_t random; /* state of a generator: jitter is no secret */
+    uint64_t random;  /* state of a generator: jitter is no secret */
     int64_t since_us; /* when scheduling began: what expired while nobody scheduled is tried once more */
 };
 

@@ -32,8 +32,8 @@ enum relay_msg {
 #define RELAY_ENHANCED 12
 
 struct relay_rcpt {
-    uint32_t index;  /* in the queue file; results speak of it */
-    uint32_t notify; /* enum queue_notify, enum smtp_client_notify */
+    uint32_t index;              /* in the queue file; results speak of it */
+    uint32_t notify;             /* enum queue_notify, enum smtp_client_notify */
     const char *address, *orcpt; /* orcpt NULL: none */
 };
 
@@ -42,13 +42,13 @@ struct relay_transfer {
     uint32_t rcpt_count;
     uint64_t size, offset; /* of the content, in LF form, in the file that comes along */
     bool body_8bit, smtputf8, requiretls;
-    uint8_t ret;         /* enum queue_ret */
-    const char *id;      /* for events */
-    const char *route;   /* title of the delivery */
-    const char *domain;  /* of the recipients, A-label or as given, lower case; "" when the route does not ask for it */
-    const char *sender;  /* "": null */
-    const char *envid;   /* xtext, NULL: none */
-    const char *auth;    /* who submitted it, NULL: nobody logged in */
+    uint8_t ret;        /* enum queue_ret */
+    const char *id;     /* for events */
+    const char *route;  /* title of the delivery */
+    const char *domain; /* of the recipients, A-label or as given, lower case; "" when the route does not ask for it */
+    const char *sender; /* "": null */
+    const char *envid;  /* xtext, NULL: none */
+    const char *auth;   /* who submitted it, NULL: nobody logged in */
     struct relay_rcpt rcpts[RELAY_RCPTS];
 };
 

@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 enum sink_result {
-    SINK_OK,        /* in every recipient's mailbox, on stable storage */
-    SINK_FULL,      /* 452 4.3.1: ENOSPC */
-    SINK_QUOTA,     /* 452 4.2.2: EDQUOT */
-    SINK_FAILED,    /* 451 4.3.0: anything else: EACCES, EROFS, EIO, mailbox gone, store dead */
+    SINK_OK,     /* in every recipient's mailbox, on stable storage */
+    SINK_FULL,   /* 452 4.3.1: ENOSPC */
+    SINK_QUOTA,  /* 452 4.2.2: EDQUOT */
+    SINK_FAILED, /* 451 4.3.0: anything else: EACCES, EROFS, EIO, mailbox gone, store dead */
 };
 
 struct sink_answer {
@@ -30,8 +30,8 @@ struct sink_events {
 
 /* Asks for an open message for these mailboxes. Returns it at once when one is at hand (the usual case);
  * else NULL with *pending = true: opened() follows, or sink_cancel() stops it; or NULL, *pending = false: a says. */
-struct sink_message *sink_open(struct sink *s, void *session, const uint32_t *mailboxes, uint32_t count,
-                               int *pending, struct sink_answer *a);
+struct sink_message *sink_open(struct sink *s, void *session, const uint32_t *mailboxes, uint32_t count, int *pending,
+                               struct sink_answer *a);
 void sink_cancel(struct sink *s, void *session);
 
 /* For recipients elsewhere: the message goes into the queue as well, or alone (count 0: mailboxes may be NULL); all or

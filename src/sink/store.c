@@ -23,7 +23,7 @@
 #include "sink/store_worker.h"
 
 #define WORKERS_MOST 64u
-#define END_US INT64_C(1800000) /* store.h promises two seconds */
+#define END_US INT64_C(1800000)         /* store.h promises two seconds */
 #define HEADER_ROOM (UINT64_C(1) << 20) /* what our header fields may add to the largest message */
 #define SPARE_DESCRIPTORS 64u
 
@@ -37,7 +37,7 @@ struct store {
     struct queue *queue; /* NULL: no queue */
     struct store_home home;
     bool draining, let_go; /* the queue */
-    int *directories; /* for Landlock */
+    int *directories;      /* for Landlock */
     int procfd;
     struct maildirs *maildirs;
     struct flusher *flusher;

@@ -63,7 +63,7 @@ struct sink {
     bool blocked;
     const struct conf *conf;
     const struct sink_events *events;
-    struct client_pool *pools; /* one per delivery, and one for the queue */
+    struct client_pool *pools;  /* one per delivery, and one for the queue */
     uint32_t queue, pool_count; /* the queue's number; pools asked for: without it until it is needed */
     struct sink_message *by_slot[STORE_SLOTS];
     struct list open;   /* not committed */
@@ -224,8 +224,8 @@ static struct sink_message *message_new(struct sink *s, struct waiting *w)
     return m;
 }
 
-struct sink_message *sink_open(struct sink *s, void *session, const uint32_t *mailboxes, uint32_t count,
-                               int *pending, struct sink_answer *a)
+struct sink_message *sink_open(struct sink *s, void *session, const uint32_t *mailboxes, uint32_t count, int *pending,
+                               struct sink_answer *a)
 {
     return sink_open_queued(s, session, mailboxes, count, NULL, pending, a);
 }
@@ -713,7 +713,8 @@ int store_client_readable(struct sink *s)
             chan_msg_close(&m);
             if (ok)
                 continue;
-            log_event(LOG_LEVEL_ERROR, "store.refused", "a message of type %u from the store is not well-formed", m.type);
+            log_event(LOG_LEVEL_ERROR, "store.refused", "a message of type %u from the store is not well-formed",
+                      m.type);
         }
         store_gone(s);
     }

@@ -103,8 +103,8 @@ static int write_all(int fd, const char *p, size_t n)
 static int deliver(void *arg, const unsigned *mailboxes, unsigned count, const char *text, size_t n)
 {
     struct store_home *h = arg;
-    struct message m = {.fd = -1, .queued = {.fd = -1}, .size = n, .mailboxes = mailboxes, .count = count,
-                        .mailbox = UINT32_MAX};
+    struct message m = {
+        .fd = -1, .queued = {.fd = -1}, .size = n, .mailboxes = mailboxes, .count = count, .mailbox = UINT32_MAX};
     struct letter l;
     struct stat st;
 
@@ -152,7 +152,8 @@ static bool is_final(void *arg, const char *route)
 
 void store_home_hooks(struct queue_hooks *out, struct store_home *h)
 {
-    *out = (struct queue_hooks){.home = find_home, .deliver = deliver, .by_domain = by_domain, .is_final = is_final, .arg = h};
+    *out = (struct queue_hooks){
+        .home = find_home, .deliver = deliver, .by_domain = by_domain, .is_final = is_final, .arg = h};
 }
 
 void store_home_end(struct store_home *h)

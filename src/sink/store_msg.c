@@ -43,8 +43,7 @@ size_t store_commit_size_queued(uint32_t count)
     return store_commit_size(count) + RECORD_QUEUE;
 }
 
-void store_commit_add(struct buf *batch, uint32_t slot, uint64_t size, const uint32_t *mailboxes,
-                      uint32_t count)
+void store_commit_add(struct buf *batch, uint32_t slot, uint64_t size, const uint32_t *mailboxes, uint32_t count)
 {
     buf_append(batch, &slot, 4);
     buf_append(batch, &count, 4);
@@ -52,8 +51,8 @@ void store_commit_add(struct buf *batch, uint32_t slot, uint64_t size, const uin
     buf_append(batch, mailboxes, (size_t)count * 4);
 }
 
-void store_commit_add_queued(struct buf *batch, uint32_t slot, uint64_t size, const uint32_t *mailboxes,
-                             uint32_t count, const struct store_commit_queue *queue)
+void store_commit_add_queued(struct buf *batch, uint32_t slot, uint64_t size, const uint32_t *mailboxes, uint32_t count,
+                             const struct store_commit_queue *queue)
 {
     uint32_t marked = count | QUEUED;
 
@@ -125,8 +124,7 @@ static bool is_formed(const struct store_commit *c)
     return c->queued && c->slot == STORE_NO_SLOT && c->size == 0;
 }
 
-int store_commit_next(const uint8_t **data, size_t *len, const struct store_bounds *b,
-                      struct store_commit *out)
+int store_commit_next(const uint8_t **data, size_t *len, const struct store_bounds *b, struct store_commit *out)
 {
     if (*len == 0)
         return 0;

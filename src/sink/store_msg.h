@@ -51,8 +51,8 @@ struct store_no_files {
  * store fills in. All or none: in every mailbox and in the queue. */
 struct store_commit_queue {
     uint32_t slot;
-    uint32_t head; /* bytes of the envelope; the rest is content */
-    uint64_t size; /* of the whole file */
+    uint32_t head;                   /* bytes of the envelope; the rest is content */
+    uint64_t size;                   /* of the whole file */
     char id[QUEUE_FILE_ID_MOST + 1]; /* and its name; in a record without the NUL, zeroes behind it */
 };
 
@@ -75,18 +75,16 @@ struct store_bounds {
 
 /* ---- worker -> store. 0, or -1: malformed */
 int store_want_decode(const void *data, size_t len, const struct store_bounds *b, struct store_want *out);
-void store_commit_add(struct buf *batch, uint32_t slot, uint64_t size, const uint32_t *mailboxes,
-                      uint32_t count);
+void store_commit_add(struct buf *batch, uint32_t slot, uint64_t size, const uint32_t *mailboxes, uint32_t count);
 /* The same with a part for the queue; slot STORE_NO_SLOT and count 0: for it alone. */
-void store_commit_add_queued(struct buf *batch, uint32_t slot, uint64_t size, const uint32_t *mailboxes,
-                             uint32_t count, const struct store_commit_queue *queue);
+void store_commit_add_queued(struct buf *batch, uint32_t slot, uint64_t size, const uint32_t *mailboxes, uint32_t count,
+                             const struct store_commit_queue *queue);
 size_t store_commit_size(uint32_t count); /* bytes a record takes */
 size_t store_commit_size_queued(uint32_t count);
 /* How many bytes of the batch, whole records, one datagram takes. */
 size_t store_commit_datagram(const struct buf *batch);
 /* Takes the next record off *data. 1: one; 0: the end; -1: malformed. b may be NULL: only the form is checked. */
-int store_commit_next(const uint8_t **data, size_t *len, const struct store_bounds *b,
-                      struct store_commit *out);
+int store_commit_next(const uint8_t **data, size_t *len, const struct store_bounds *b, struct store_commit *out);
 uint32_t store_commit_mailbox(const struct store_commit *c, uint32_t i);
 /* The number of slots in a STORE_DROP, -1 when malformed; store_drop_slot() reads one. */
 int store_drop_count(const void *data, size_t len);

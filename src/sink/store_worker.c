@@ -23,7 +23,7 @@ struct slot {
     enum slot_state state;
 };
 
-struct owed { /* per delivery */
+struct owed {        /* per delivery */
     unsigned wanted; /* files asked for and not sent yet */
     bool asked;      /* a batch is being made */
     int refused;     /* errno to say, 0: nothing */
@@ -127,8 +127,7 @@ static int send_files(struct store_worker *w, struct pool_batch *b)
     }
     r = chan_send(w->fd, STORE_FILES, list, sizeof *list * b->count, fds, b->count, NULL);
     for (unsigned i = 0; i < b->count && r == 1; i++)
-        w->slots[list[i].slot] =
-            (struct slot){.file = b->file[i], .delivery = b->delivery, .state = SLOT_HELD};
+        w->slots[list[i].slot] = (struct slot){.file = b->file[i], .delivery = b->delivery, .state = SLOT_HELD};
     return r;
 }
 

@@ -16,8 +16,8 @@ struct store_rooms { /* what all workers of a store share */
     struct committer *committer;
     struct store_bounds bounds;
     struct delivery *queue; /* the last of deliveries, NULL: there is none */
-    unsigned slots; /* files one worker may hold: descriptors are finite */
-    char *room;     /* CHAN_MAX + 4 bytes to receive into */
+    unsigned slots;         /* files one worker may hold: descriptors are finite */
+    char *room;             /* CHAN_MAX + 4 bytes to receive into */
 };
 
 struct store_worker;

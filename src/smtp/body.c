@@ -55,8 +55,7 @@ static bool count(struct scan *s, size_t *n)
     if (max && *n > max - s->t->size) {
         *n = (size_t)(max - s->t->size);
         s->t->size = max;
-        body_refuse(s->g, (struct engine_reply){552, "5.3.4", "Message size exceeds the limit"},
-                    SPAN("size"));
+        body_refuse(s->g, (struct engine_reply){552, "5.3.4", "Message size exceeds the limit"}, SPAN("size"));
         return false;
     }
     s->t->size += *n;
@@ -77,8 +76,7 @@ static bool header_bytes(struct scan *s, const char *p, size_t *n)
         t->field = FIELD_OTHER;
         if (++t->hops > s->g->profile->max_hops && s->g->profile->max_hops) {
             *n = i;
-            body_refuse(s->g, (struct engine_reply){554, "5.4.6", "Too many hops: a mail loop"},
-                        SPAN("hops"));
+            body_refuse(s->g, (struct engine_reply){554, "5.4.6", "Too many hops: a mail loop"}, SPAN("hops"));
             return false;
         }
     }
@@ -98,8 +96,7 @@ static void text_bytes(struct scan *s, const char *p, size_t n)
     } else if (max && n > max - t->line) {
         n = (size_t)(max - t->line);
         if (count(s, &n))
-            body_refuse(s->g, (struct engine_reply){550, "5.6.0", "A body line is too long"},
-                        SPAN("line"));
+            body_refuse(s->g, (struct engine_reply){550, "5.6.0", "A body line is too long"}, SPAN("line"));
     } else {
         count(s, &n);
     }
@@ -135,8 +132,7 @@ static void bare_newline(struct scan *s)
     if (s->g->profile->normalize_newlines)
         line_end(s, 1); /* the stored line ends; what ends DATA is still only CRLF.CRLF */
     else
-        body_refuse(s->g, (struct engine_reply){550, "5.5.2", "Bare CR or LF in the message"},
-                    SPAN("newline"));
+        body_refuse(s->g, (struct engine_reply){550, "5.5.2", "Bare CR or LF in the message"}, SPAN("newline"));
 }
 
 static void nul_byte(struct scan *s)

@@ -8,9 +8,8 @@
 
 const char *smtp_client_stage_name(enum smtp_client_stage s)
 {
-    static const char *const names[] = {
-        "greeting", "EHLO", "STARTTLS", "TLS handshake",  "AUTH", "idle", "MAIL",
-        "RCPT",     "DATA", "content",  "end of content", "RSET", "QUIT"};
+    static const char *const names[] = {"greeting", "EHLO", "STARTTLS", "TLS handshake",  "AUTH", "idle", "MAIL",
+                                        "RCPT",     "DATA", "content",  "end of content", "RSET", "QUIT"};
 
     return names[s];
 }
@@ -218,8 +217,7 @@ void smtp_client_tls_done(struct smtp_client *c, const struct smtp_client_tls_fa
         return;
     }
     client_reply_local(&r, 451, "4.7.5", "the TLS handshake failed");
-    client_fail(c, SMTP_CLIENT_TLS_FAILED, SMTP_CLIENT_TEMPORARY, &r, (struct span){0},
-                CLIENT_JUST_CLOSE);
+    client_fail(c, SMTP_CLIENT_TLS_FAILED, SMTP_CLIENT_TEMPORARY, &r, (struct span){0}, CLIENT_JUST_CLOSE);
 }
 
 void smtp_client_tls_injected(struct smtp_client *c)
@@ -233,8 +231,7 @@ void smtp_client_tls_injected(struct smtp_client *c)
     /* A man in the middle wrote a reply behind the 220, to be read inside TLS as the server's own
      * (the mirror image of CVE-2011-0411). It is never looked at, nor is the connection used. */
     client_reply_local(&r, 451, "4.7.0", "bytes in clear behind the answer to STARTTLS");
-    client_fail(c, SMTP_CLIENT_TLS_INJECTION, SMTP_CLIENT_TEMPORARY, &r, (struct span){0},
-                CLIENT_JUST_CLOSE);
+    client_fail(c, SMTP_CLIENT_TLS_INJECTION, SMTP_CLIENT_TEMPORARY, &r, (struct span){0}, CLIENT_JUST_CLOSE);
 }
 
 void smtp_client_message(struct smtp_client *c, const struct smtp_client_message *m)
@@ -276,8 +273,7 @@ void smtp_client_content_failed(struct smtp_client *c, const char *text)
     assert(client_content_wanted(c));
     client_emit_drop_given(c);
     client_reply_local(&r, 451, "4.3.0", "%s", text);
-    client_fail(c, SMTP_CLIENT_CONTENT, SMTP_CLIENT_TEMPORARY, &r, (struct span){0},
-                CLIENT_JUST_CLOSE);
+    client_fail(c, SMTP_CLIENT_CONTENT, SMTP_CLIENT_TEMPORARY, &r, (struct span){0}, CLIENT_JUST_CLOSE);
 }
 
 /* ---- questions */
@@ -314,12 +310,10 @@ uint32_t smtp_client_timeout(const struct smtp_client *c)
     /* RFC 5321 4.5.3.2; what is not listed there is as long as MAIL before a message, and short
      * after one */
     static const uint32_t seconds[] = {
-        [SMTP_CLIENT_AT_GREETING] = 300, [SMTP_CLIENT_AT_HELLO] = 300,
-        [SMTP_CLIENT_AT_STARTTLS] = 300, [SMTP_CLIENT_AT_HANDSHAKE] = 120,
-        [SMTP_CLIENT_AT_AUTH] = 300,     [SMTP_CLIENT_AT_IDLE] = 0,
-        [SMTP_CLIENT_AT_MAIL] = 300,     [SMTP_CLIENT_AT_RCPT] = 300,
-        [SMTP_CLIENT_AT_DATA] = 120,     [SMTP_CLIENT_AT_CONTENT] = 180,
-        [SMTP_CLIENT_AT_END] = 600,      [SMTP_CLIENT_AT_RSET] = 60,
+        [SMTP_CLIENT_AT_GREETING] = 300,  [SMTP_CLIENT_AT_HELLO] = 300, [SMTP_CLIENT_AT_STARTTLS] = 300,
+        [SMTP_CLIENT_AT_HANDSHAKE] = 120, [SMTP_CLIENT_AT_AUTH] = 300,  [SMTP_CLIENT_AT_IDLE] = 0,
+        [SMTP_CLIENT_AT_MAIL] = 300,      [SMTP_CLIENT_AT_RCPT] = 300,  [SMTP_CLIENT_AT_DATA] = 120,
+        [SMTP_CLIENT_AT_CONTENT] = 180,   [SMTP_CLIENT_AT_END] = 600,   [SMTP_CLIENT_AT_RSET] = 60,
         [SMTP_CLIENT_AT_QUIT] = 30,
     };
 
@@ -338,8 +332,7 @@ const struct smtp_client_offers *smtp_client_offers(const struct smtp_client *c)
 
 struct peer_text smtp_client_greeting(const struct smtp_client *c)
 {
-    return c->greeting ? (struct peer_text){c->greeting, strlen(c->greeting)}
-                       : (struct peer_text){"", 0};
+    return c->greeting ? (struct peer_text){c->greeting, strlen(c->greeting)} : (struct peer_text){"", 0};
 }
 
 bool smtp_client_in_tls(const struct smtp_client *c)
@@ -349,8 +342,7 @@ bool smtp_client_in_tls(const struct smtp_client *c)
 
 bool smtp_client_reusable(const struct smtp_client *c)
 {
-    return c->state == CLIENT_READY && !c->in.line.len &&
-           (!c->offers.mail_max || c->transactions < c->offers.mail_max);
+    return c->state == CLIENT_READY && !c->in.line.len && (!c->offers.mail_max || c->transactions < c->offers.mail_max);
 }
 
 uint32_t smtp_client_transactions(const struct smtp_client *c)

@@ -66,16 +66,16 @@ struct smtp_client_profile {
 };
 
 enum smtp_client_action_kind {
-    SMTP_CLIENT_NEED_INPUT, /* RESTS: a reply is awaited; feed() */
-    SMTP_CLIENT_WAIT,       /* RESTS: an answer is owed */
-    SMTP_CLIENT_SEND,       /* .bytes to the server; .secret: they hold credentials, for no log and no trace.
+    SMTP_CLIENT_NEED_INPUT,     /* RESTS: a reply is awaited; feed() */
+    SMTP_CLIENT_WAIT,           /* RESTS: an answer is owed */
+    SMTP_CLIENT_SEND,           /* .bytes to the server; .secret: they hold credentials, for no log and no trace.
                              * Write them before the next content is given */
-    SMTP_CLIENT_START_TLS,  /* ANSWER by tls_done or tls_injected: the 220 to STARTTLS came. Bytes behind it (feed()
+    SMTP_CLIENT_START_TLS,      /* ANSWER by tls_done or tls_injected: the 220 to STARTTLS came. Bytes behind it (feed()
                              * took less than it was given, or more was read in clear) are an injection: say
                              * smtp_client_tls_injected() and drop them. Else make the handshake */
-    SMTP_CLIENT_ASK_SASL,   /* ANSWER by sasl_start or sasl_none: .text: the mechanisms offered, blanks between */
+    SMTP_CLIENT_ASK_SASL,       /* ANSWER by sasl_start or sasl_none: .text: the mechanisms offered, blanks between */
     SMTP_CLIENT_SASL_CHALLENGE, /* ANSWER by sasl_respond or sasl_cancel: .bytes, base64 undone */
-    SMTP_CLIENT_READY,        /* RESTS: no message in hand: smtp_client_message() or smtp_client_quit(), or idle. .reusable
+    SMTP_CLIENT_READY, /* RESTS: no message in hand: smtp_client_message() or smtp_client_quit(), or idle. .reusable
                                * false: another message would get UNTRIED (LIMITS MAILMAX): quit */
     SMTP_CLIENT_NEED_CONTENT, /* RESTS: ANSWER by content or content_failed: up to .want bytes of the content, in LF form,
                                * from .offset on. The offset goes back to 0 when the message is sent again */
@@ -159,31 +159,31 @@ const char *smtp_client_event_name(enum smtp_client_event e);
 
 struct smtp_client_action {
     enum smtp_client_action_kind kind;
-    struct span bytes;      /* SEND, SASL_CHALLENGE */
-    bool secret;            /* SEND */
-    struct peer_text text;  /* ASK_SASL */
-    uint64_t offset;        /* NEED_CONTENT */
-    size_t want;            /* NEED_CONTENT: > 0, at most 65,536 */
-    bool reusable;          /* READY */
-    uint32_t index;         /* RCPT_RESULT */
+    struct span bytes;     /* SEND, SASL_CHALLENGE */
+    bool secret;           /* SEND */
+    struct peer_text text; /* ASK_SASL */
+    uint64_t offset;       /* NEED_CONTENT */
+    size_t want;           /* NEED_CONTENT: > 0, at most 65,536 */
+    bool reusable;         /* READY */
+    uint32_t index;        /* RCPT_RESULT */
     enum smtp_client_outcome outcome;
     enum smtp_client_stage stage; /* RCPT_RESULT, FAILED: the command the reply belongs to */
     struct smtp_client_reply reply;
-    bool relayed;           /* RCPT_RESULT, OK: the server does not speak DSN: NOTIFY=SUCCESS is owed by the caller as
+    bool relayed;  /* RCPT_RESULT, OK: the server does not speak DSN: NOTIFY=SUCCESS is owed by the caller as
                              * "relayed" (RFC 3461 5.2.2) */
-    bool in_doubt;          /* RCPT_RESULT, TEMPORARY: all content was sent and no reply came: the server may have taken
+    bool in_doubt; /* RCPT_RESULT, TEMPORARY: all content was sent and no reply came: the server may have taken
                              * the message (RFC 1047) */
     enum smtp_client_event event;
     enum smtp_client_failure failure;
-    struct peer_text said;  /* FAILED: what was seen, where .reply is not all: the EHLO lines, the senseless bytes */
+    struct peer_text said; /* FAILED: what was seen, where .reply is not all: the EHLO lines, the senseless bytes */
 };
 
 enum smtp_client_notify { /* RFC 3461 4.1 */
-    SMTP_CLIENT_NOTIFY_DEFAULT = 0,
-    SMTP_CLIENT_NOTIFY_NEVER = 1 << 0,
-    SMTP_CLIENT_NOTIFY_SUCCESS = 1 << 1,
-    SMTP_CLIENT_NOTIFY_FAILURE = 1 << 2,
-    SMTP_CLIENT_NOTIFY_DELAY = 1 << 3,
+                          SMTP_CLIENT_NOTIFY_DEFAULT = 0,
+                          SMTP_CLIENT_NOTIFY_NEVER = 1 << 0,
+                          SMTP_CLIENT_NOTIFY_SUCCESS = 1 << 1,
+                          SMTP_CLIENT_NOTIFY_FAILURE = 1 << 2,
+                          SMTP_CLIENT_NOTIFY_DELAY = 1 << 3,
 };
 
 enum smtp_client_ret { SMTP_CLIENT_RET_NONE, SMTP_CLIENT_RET_FULL, SMTP_CLIENT_RET_HDRS };
@@ -213,13 +213,13 @@ struct smtp_client_offers {
     bool esmtp;
     bool starttls, starttls_masked;
     bool pipelining, chunking, eight_bit, smtputf8, dsn, requiretls, enhanced;
-    bool size;         /* SIZE; size_max 0: no limit told (RFC 1870 4) */
+    bool size; /* SIZE; size_max 0: no limit told (RFC 1870 4) */
     uint64_t size_max;
     bool auth;
     uint32_t mail_max, rcpt_max, rcpt_domain_max; /* LIMITS, 0: none (RFC 9422) */
-    struct peer_text mechanisms; /* of AUTH */
-    struct peer_text name;       /* first word of the reply: what the server calls itself */
-    struct peer_text lines;      /* the whole reply, lines joined by " | ", cut at 1,000 bytes */
+    struct peer_text mechanisms;                  /* of AUTH */
+    struct peer_text name;                        /* first word of the reply: what the server calls itself */
+    struct peer_text lines;                       /* the whole reply, lines joined by " | ", cut at 1,000 bytes */
 };
 
 struct smtp_client_tls_facts {
@@ -243,8 +243,7 @@ void smtp_client_tls_injected(struct smtp_client *c);
  * server; a 235 that comes sooner is not believed (a server that cannot prove itself skips the proof). The base64
  * and the "=" of RFC 4954 are the engine's. sasl_none: none of the mechanisms will do: FAILED. sasl_cancel: "*"
  * is sent, FAILED auth-refused follows. */
-void smtp_client_sasl_start(struct smtp_client *c, const char *mechanism, const char *initial, size_t n,
-                            bool finished);
+void smtp_client_sasl_start(struct smtp_client *c, const char *mechanism, const char *initial, size_t n, bool finished);
 void smtp_client_sasl_none(struct smtp_client *c);
 void smtp_client_sasl_respond(struct smtp_client *c, const char *response, size_t n, bool finished);
 void smtp_client_sasl_cancel(struct smtp_client *c);

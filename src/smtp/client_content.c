@@ -63,8 +63,7 @@ static void fail_bare_cr(struct smtp_client *c)
     struct client_reply r = {0};
 
     client_reply_local(&r, 554, "5.6.0", "the content has a CR that ends no line");
-    client_fail(c, SMTP_CLIENT_CONTENT, SMTP_CLIENT_PERMANENT, &r, (struct span){0},
-                CLIENT_JUST_CLOSE);
+    client_fail(c, SMTP_CLIENT_CONTENT, SMTP_CLIENT_PERMANENT, &r, (struct span){0}, CLIENT_JUST_CLOSE);
 }
 
 void client_content_put(struct smtp_client *c, const char *p, size_t n)
@@ -95,8 +94,7 @@ void client_content_put(struct smtp_client *c, const char *p, size_t n)
 /* The server does not know BDAT after all: the accepted ones are tried again, by DATA. */
 static bool is_chunking_broken(const struct smtp_client *c)
 {
-    return c->bdats_answered == 1 &&
-           (c->in.code == 500 || c->in.code == 502 || c->in.code == 503 || c->in.code == 504);
+    return c->bdats_answered == 1 && (c->in.code == 500 || c->in.code == 502 || c->in.code == 503 || c->in.code == 504);
 }
 
 static void chunking_is_broken(struct smtp_client *c)
@@ -157,8 +155,7 @@ static void on_early(struct smtp_client *c)
         client_reply_copy(&c->refusal, &was);
         client_group_refuse_accepted(c, SMTP_CLIENT_AT_CONTENT);
     }
-    client_fail(c, SMTP_CLIENT_OUT_OF_STEP, SMTP_CLIENT_TEMPORARY, &r, (struct span){0},
-                CLIENT_JUST_CLOSE);
+    client_fail(c, SMTP_CLIENT_OUT_OF_STEP, SMTP_CLIENT_TEMPORARY, &r, (struct span){0}, CLIENT_JUST_CLOSE);
     client_reply_free(&was);
 }
 
@@ -187,8 +184,7 @@ static uint32_t next_accepted(const struct smtp_client *c)
 
 static void result_of_end(struct smtp_client *c, uint32_t index, const struct client_reply *r)
 {
-    client_message_result(c, index, r, client_reply_outcome(r, SMTP_CLIENT_AT_END),
-                          SMTP_CLIENT_AT_END, false);
+    client_message_result(c, index, r, client_reply_outcome(r, SMTP_CLIENT_AT_END), SMTP_CLIENT_AT_END, false);
 }
 
 static void on_final(struct smtp_client *c)
@@ -216,8 +212,7 @@ void client_content_end_reply(struct smtp_client *c)
         client_fail_closing(c);
     else if (c->in.code >= 300 && c->in.code < 400)
         client_fail_out_of_step(c);
-    else if (!c->by_data &&
-             (c->in.code >= 400 || c->refusal.code || c->bdats_answered + 1 < c->bdats))
+    else if (!c->by_data && (c->in.code >= 400 || c->refusal.code || c->bdats_answered + 1 < c->bdats))
         on_bdat(c);
     else
         on_final(c);

@@ -42,8 +42,7 @@ void client_emit_take(struct smtp_client *c, struct smtp_client_action *out)
     c->given = (uint32_t)(sizeof r + text_bytes(out));
 }
 
-void client_emit_event(struct smtp_client *c, enum smtp_client_event e,
-                       const struct client_reply *r)
+void client_emit_event(struct smtp_client *c, enum smtp_client_event e, const struct client_reply *r)
 {
     struct smtp_client_action a = {.kind = SMTP_CLIENT_EVENT, .event = e};
 
@@ -54,8 +53,7 @@ void client_emit_event(struct smtp_client *c, enum smtp_client_event e,
 
 struct smtp_client_reply client_emit_view(const struct client_reply *r)
 {
-    struct smtp_client_reply v = {
-        .code = r->code, .local = r->local, .text = {r->text, r->text_len}};
+    struct smtp_client_reply v = {.code = r->code, .local = r->local, .text = {r->text, r->text_len}};
 
     memcpy(v.enhanced, r->enhanced, sizeof v.enhanced);
     return v;

@@ -16,8 +16,8 @@ struct verdict {
     bool in_doubt;
 };
 
-static struct verdict judge(const struct smtp_client *c, enum smtp_client_failure why,
-                            enum smtp_client_outcome outcome, const struct client_reply *r)
+static struct verdict judge(const struct smtp_client *c, enum smtp_client_failure why, enum smtp_client_outcome outcome,
+                            const struct client_reply *r)
 {
     struct verdict v = {.reply = r, .why = why, .outcome = outcome, .stage = smtp_client_stage(c)};
 
@@ -25,8 +25,7 @@ static struct verdict judge(const struct smtp_client *c, enum smtp_client_failur
     /* Servers refuse, and hang up, with commands of ours still unread: what they said counts. But
      * when a reply did not come, or one came too many, those before it may stand in the wrong
      * places. */
-    v.credit = v.content || why == SMTP_CLIENT_LOST || why == SMTP_CLIENT_SERVER_CLOSING ||
-               !c->offers.pipelining;
+    v.credit = v.content || why == SMTP_CLIENT_LOST || why == SMTP_CLIENT_SERVER_CLOSING || !c->offers.pipelining;
     /* A connection that was kept may have ended long ago: that is no failure of this message. */
     v.untried = c->transactions > 1 && why != SMTP_CLIENT_CONTENT;
     v.in_doubt = c->state == CLIENT_END && why != SMTP_CLIENT_SERVER_CLOSING;
@@ -41,14 +40,12 @@ static void give_result(struct smtp_client *c, uint32_t index, const struct verd
     if (rcpt->state == CLIENT_RCPT_DONE)
         return;
     if (c->mail_refused && v->credit && rcpt->state != CLIENT_RCPT_PENDING)
-        client_message_result(c, index, &c->refusal,
-                              client_reply_outcome(&c->refusal, SMTP_CLIENT_AT_MAIL),
+        client_message_result(c, index, &c->refusal, client_reply_outcome(&c->refusal, SMTP_CLIENT_AT_MAIL),
                               SMTP_CLIENT_AT_MAIL, false);
     else if (rcpt->state == CLIENT_RCPT_REFUSED && v->credit)
-        client_message_result(
-            c, index, &rcpt->held,
-            client_reply_outcome(&rcpt->held, (enum smtp_client_stage)rcpt->stage),
-            (enum smtp_client_stage)rcpt->stage, false);
+        client_message_result(c, index, &rcpt->held,
+                              client_reply_outcome(&rcpt->held, (enum smtp_client_stage)rcpt->stage),
+                              (enum smtp_client_stage)rcpt->stage, false);
     else if (accepted || !v->untried || v->outcome == SMTP_CLIENT_PERMANENT)
         client_message_result(c, index, v->reply, v->outcome, v->stage, accepted && v->in_doubt);
     else
@@ -71,9 +68,8 @@ void client_quit(struct smtp_client *c)
     c->state = CLIENT_QUIT;
 }
 
-void client_fail(struct smtp_client *c, enum smtp_client_failure why,
-                 enum smtp_client_outcome outcome, struct client_reply *r, struct span said,
-                 enum client_goodbye bye)
+void client_fail(struct smtp_client *c, enum smtp_client_failure why, enum smtp_client_outcome outcome,
+                 struct client_reply *r, struct span said, enum client_goodbye bye)
 {
     struct verdict v = judge(c, why, outcome, r);
     struct smtp_client_action a = {.kind = SMTP_CLIENT_FAILED, .failure = why, .outcome = outcome};
@@ -107,8 +103,7 @@ void client_fail_closing(struct smtp_client *c)
     /* RFC 5321 3.8: "An SMTP client that [...] receives a 421 [...] SHOULD treat the mail
      * transaction as if a 451 response had been received". It closes by itself: no QUIT. */
     client_reply_take(&c->in, &r);
-    client_fail(c, SMTP_CLIENT_SERVER_CLOSING, SMTP_CLIENT_TEMPORARY, &r, (struct span){0},
-                CLIENT_JUST_CLOSE);
+    client_fail(c, SMTP_CLIENT_SERVER_CLOSING, SMTP_CLIENT_TEMPORARY, &r, (struct span){0}, CLIENT_JUST_CLOSE);
 }
 
 void client_fail_out_of_step(struct smtp_client *c)
@@ -120,11 +115,10 @@ void client_fail_out_of_step(struct smtp_client *c)
     if (stage == SMTP_CLIENT_AT_IDLE)
         client_reply_local(&r, 451, "4.5.0", "a reply that nothing was asked for");
     else
-        client_reply_local(&r, 451, "4.5.0", "a reply that cannot answer %s",
-                           smtp_client_stage_name(stage));
+        client_reply_local(&r, 451, "4.5.0", "a reply that cannot answer %s", smtp_client_stage_name(stage));
     client_reply_quote(&r, &was);
-    client_fail(c, SMTP_CLIENT_OUT_OF_STEP, SMTP_CLIENT_TEMPORARY, &r,
-                (struct span){was.text, was.text_len}, CLIENT_JUST_CLOSE);
+    client_fail(c, SMTP_CLIENT_OUT_OF_STEP, SMTP_CLIENT_TEMPORARY, &r, (struct span){was.text, was.text_len},
+                CLIENT_JUST_CLOSE);
     client_reply_free(&was);
 }
 
@@ -134,8 +128,7 @@ static void fail_silent(struct smtp_client *c, enum smtp_client_failure why, str
     struct buf line = c->in.line;
 
     c->in.line = (struct buf){0};
-    client_fail(c, why, SMTP_CLIENT_TEMPORARY, r, (struct span){buf_data(&line), line.len},
-                CLIENT_JUST_CLOSE);
+    client_fail(c, why, SMTP_CLIENT_TEMPORARY, r, (struct span){buf_data(&line), line.len}, CLIENT_JUST_CLOSE);
     buf_clear(&line);
 }
 
@@ -144,9 +137,8 @@ void smtp_client_lost(struct smtp_client *c, const char *why)
     struct client_reply r = {0};
 
     client_emit_drop_given(c);
-    client_reply_local(&r, 451, "4.4.2", "connection lost at %s%s%s",
-                       smtp_client_stage_name(smtp_client_stage(c)), why ? ": " : "",
-                       why ? why : "");
+    client_reply_local(&r, 451, "4.4.2", "connection lost at %s%s%s", smtp_client_stage_name(smtp_client_stage(c)),
+                       why ? ": " : "", why ? why : "");
     fail_silent(c, SMTP_CLIENT_LOST, &r);
 }
 
@@ -156,8 +148,7 @@ void smtp_client_timed_out(struct smtp_client *c)
     bool silent = c->state == CLIENT_GREETING && !c->in_tls && !c->progress && !c->in.line.len;
 
     client_emit_drop_given(c);
-    client_reply_local(&r, 451, "4.4.2", "no answer at %s within %u s%s",
-                       smtp_client_stage_name(smtp_client_stage(c)), smtp_client_timeout(c),
-                       silent ? " (a server that expects TLS at once is as silent)" : "");
+    client_reply_local(&r, 451, "4.4.2", "no answer at %s within %u s%s", smtp_client_stage_name(smtp_client_stage(c)),
+                       smtp_client_timeout(c), silent ? " (a server that expects TLS at once is as silent)" : "");
     fail_silent(c, SMTP_CLIENT_TIMED_OUT, &r);
 }

@@ -104,8 +104,7 @@ void client_group_begin(struct smtp_client *c)
     while (c->offers.pipelining && c->sent < c->commands);
 }
 
-static void refuse(struct client_rcpt *rcpt, const struct client_reply *r,
-                   enum smtp_client_stage stage)
+static void refuse(struct client_rcpt *rcpt, const struct client_reply *r, enum smtp_client_stage stage)
 {
     client_reply_copy(&rcpt->held, r);
     rcpt->state = CLIENT_RCPT_REFUSED;
@@ -140,8 +139,7 @@ static void end_without_recipients(struct smtp_client *c)
 /* All replies are there, and each could be what its command is answered with. */
 static void end_of_group(struct smtp_client *c)
 {
-    bool reset =
-        c->offers.pipelining || !c->mail_refused; /* a MAIL that stood alone opened nothing */
+    bool reset = c->offers.pipelining || !c->mail_refused; /* a MAIL that stood alone opened nothing */
 
     if (c->mail_refused) {
         for (uint32_t i = 0; i < c->chosen_count; i++)

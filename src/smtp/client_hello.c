@@ -23,16 +23,14 @@ static bool is_loop(const struct smtp_client *c, const char *name)
 {
     size_t n = strcspn(name, " ");
 
-    return c->profile->detect_loop && !c->profile->lmtp &&
-           span_is_nocase((struct span){name, n}, c->profile->hostname);
+    return c->profile->detect_loop && !c->profile->lmtp && span_is_nocase((struct span){name, n}, c->profile->hostname);
 }
 
 static void fail_loop(struct smtp_client *c)
 {
     struct client_reply r = {0};
 
-    client_reply_local(&r, 554, "5.4.6", "mail loops back: the server calls itself %s, as we do",
-                       c->profile->hostname);
+    client_reply_local(&r, 554, "5.4.6", "mail loops back: the server calls itself %s, as we do", c->profile->hostname);
     client_fail(c, SMTP_CLIENT_LOOP, SMTP_CLIENT_PERMANENT, &r, (struct span){0}, CLIENT_SAY_QUIT);
 }
 
@@ -56,8 +54,7 @@ static void on_greeting(struct smtp_client *c)
 
     if (c->in.code == 421) { /* it closes by itself: no QUIT */
         client_reply_take(&c->in, &r);
-        client_fail(c, SMTP_CLIENT_GREETING_REFUSED, SMTP_CLIENT_TEMPORARY, &r, (struct span){0},
-                    CLIENT_JUST_CLOSE);
+        client_fail(c, SMTP_CLIENT_GREETING_REFUSED, SMTP_CLIENT_TEMPORARY, &r, (struct span){0}, CLIENT_JUST_CLOSE);
     } else if (c->in.code >= 400) {
         /* RFC 5321 3.1: with 554 the server "MUST wait for the client to send a QUIT"; RFC 7504 3:
          * 521 is the same */
@@ -101,8 +98,7 @@ static void fail_not_offered(struct smtp_client *c, const struct client_reply *r
         client_reply_local(&r, 451, "4.7.6", "STARTTLS is required, and EHLO was refused");
         client_reply_quote(&r, refused);
     } else {
-        client_reply_local(&r, 451, "4.7.6",
-                           "STARTTLS is required but not advertised%s; EHLO was answered: ",
+        client_reply_local(&r, 451, "4.7.6", "STARTTLS is required but not advertised%s; EHLO was answered: ",
                            c->offers.starttls_masked ? " (something on the way masks it)" : "");
         buf_append(&said, r.text, r.text_len);
         buf_append(&said, c->offers.lines.p, c->offers.lines.n);
@@ -195,8 +191,7 @@ static void on_starttls(struct smtp_client *c)
     } else {
         client_reply_local(&r, 451, "4.7.6", "STARTTLS was advertised and not granted");
         client_reply_quote(&r, &was);
-        client_fail(c, SMTP_CLIENT_TLS_REFUSED, SMTP_CLIENT_TEMPORARY, &r,
-                    (struct span){was.text, was.text_len},
+        client_fail(c, SMTP_CLIENT_TLS_REFUSED, SMTP_CLIENT_TEMPORARY, &r, (struct span){was.text, was.text_len},
                     c->in.code >= 400 ? CLIENT_SAY_QUIT : CLIENT_JUST_CLOSE);
     }
     client_reply_free(&was);

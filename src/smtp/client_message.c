@@ -29,8 +29,7 @@ static bool is_path(const char *address, struct mail_path *path)
 
 /* What is wrong with the message for this server, as a reply of our own. False: nothing. No message
  * is changed to make it fit: what its sender signed and what arrives are the same. */
-static bool is_impossible(const struct smtp_client *c, const struct smtp_client_message *m,
-                          struct client_reply *r)
+static bool is_impossible(const struct smtp_client *c, const struct smtp_client_message *m, struct client_reply *r)
 {
     const struct smtp_client_offers *o = &c->offers;
     struct mail_path path;
@@ -38,23 +37,17 @@ static bool is_impossible(const struct smtp_client *c, const struct smtp_client_
     if (!is_path(m->sender, &path))
         client_reply_local(r, 553, "5.1.7", "the sender address cannot be sent");
     else if (m->requiretls && !c->in_tls) /* RFC 8689 4.2.1 */
-        client_reply_local(r, 554, "5.7.30",
-                           "REQUIRETLS was asked for, and the connection is in clear");
+        client_reply_local(r, 554, "5.7.30", "REQUIRETLS was asked for, and the connection is in clear");
     else if (m->requiretls && !c->tls_verified)
-        client_reply_local(
-            r, 554, "5.7.30",
-            "REQUIRETLS was asked for, and the server's certificate is not verified");
+        client_reply_local(r, 554, "5.7.30", "REQUIRETLS was asked for, and the server's certificate is not verified");
     else if (m->requiretls && !o->requiretls)
-        client_reply_local(r, 554, "5.7.30",
-                           "REQUIRETLS was asked for, and the server does not offer it");
+        client_reply_local(r, 554, "5.7.30", "REQUIRETLS was asked for, and the server does not offer it");
     else if ((m->smtputf8 || path.non_ascii) && !o->smtputf8) /* RFC 6531 3.2 */
         client_reply_local(r, 553, "5.6.7", "SMTPUTF8 is needed, and the server does not offer it");
     else if (m->content_8bit && !o->eight_bit) /* RFC 6152 3 */
-        client_reply_local(r, 554, "5.6.3",
-                           "the content has 8-bit bytes, and the server does not offer 8BITMIME");
+        client_reply_local(r, 554, "5.6.3", "the content has 8-bit bytes, and the server does not offer 8BITMIME");
     else if (o->size_max && m->size + m->lines > o->size_max) /* RFC 1870 6.1 */
-        client_reply_local(r, 552, "5.3.4",
-                           "the message has %" PRIu64 " bytes, the server takes at most %" PRIu64,
+        client_reply_local(r, 552, "5.3.4", "the message has %" PRIu64 " bytes, the server takes at most %" PRIu64,
                            m->size + m->lines, o->size_max);
     else
         return false;
@@ -62,8 +55,7 @@ static bool is_impossible(const struct smtp_client *c, const struct smtp_client_
 }
 
 void client_message_result(struct smtp_client *c, uint32_t index, const struct client_reply *r,
-                           enum smtp_client_outcome outcome, enum smtp_client_stage stage,
-                           bool in_doubt)
+                           enum smtp_client_outcome outcome, enum smtp_client_stage stage, bool in_doubt)
 {
     struct smtp_client_action a = {
         .kind = SMTP_CLIENT_RCPT_RESULT,
@@ -97,8 +89,7 @@ void client_message_free(struct smtp_client *c)
 }
 
 /* The same result for all that have none. */
-static void result_for_rest(struct smtp_client *c, const struct client_reply *r,
-                            enum smtp_client_outcome o)
+static void result_for_rest(struct smtp_client *c, const struct client_reply *r, enum smtp_client_outcome o)
 {
     for (uint32_t i = 0; i < c->msg->rcpt_count; i++)
         if (c->rcpts[i].state != CLIENT_RCPT_DONE)
@@ -115,8 +106,7 @@ static void check_recipients(struct smtp_client *c)
         if (!is_path(c->msg->rcpts[i].address, &path) || path.mailbox.n == 0)
             client_reply_local(&r, 553, "5.1.3", "the recipient address cannot be sent");
         else if (path.non_ascii && !c->offers.smtputf8)
-            client_reply_local(&r, 553, "5.6.7",
-                               "the address needs SMTPUTF8, and the server does not offer it");
+            client_reply_local(&r, 553, "5.6.7", "the address needs SMTPUTF8, and the server does not offer it");
         else {
             c->rcpts[i].non_ascii = path.non_ascii;
             continue;
@@ -179,8 +169,7 @@ static void go_on(struct smtp_client *c)
     if (c->pending && c->offers.mail_max && c->transactions >= c->offers.mail_max) {
         /* RFC 9422 5.1: after MAILMAX transactions "the client SHOULD end the session" and open
          * another */
-        client_reply_local(&r, 451, "4.7.0", "the server takes %u messages in one connection",
-                           c->offers.mail_max);
+        client_reply_local(&r, 451, "4.7.0", "the server takes %u messages in one connection", c->offers.mail_max);
         result_for_rest(c, &r, SMTP_CLIENT_UNTRIED);
         client_reply_free(&r);
     }
@@ -242,8 +231,7 @@ void client_message_settle(struct smtp_client *c)
         if (rcpt->state == CLIENT_RCPT_REFUSED && rcpt->too_many && c->accepted)
             put_off(c, rcpt);
         else if (rcpt->state == CLIENT_RCPT_REFUSED)
-            client_message_result(c, c->chosen[i], &rcpt->held,
-                                  client_reply_outcome(&rcpt->held, stage), stage, false);
+            client_message_result(c, c->chosen[i], &rcpt->held, client_reply_outcome(&rcpt->held, stage), stage, false);
         client_reply_free(&rcpt->held);
     }
     c->chosen_count = 0;

@@ -58,9 +58,7 @@ static void read_limits(struct smtp_client_offers *o, struct span rest)
     const struct {
         const char *name;
         uint32_t *value;
-    } known[] = {{"MAILMAX=", &o->mail_max},
-                 {"RCPTMAX=", &o->rcpt_max},
-                 {"RCPTDOMAINMAX=", &o->rcpt_domain_max}};
+    } known[] = {{"MAILMAX=", &o->mail_max}, {"RCPTMAX=", &o->rcpt_max}, {"RCPTDOMAINMAX=", &o->rcpt_domain_max}};
     struct span w;
 
     while ((w = next_word(&rest)).n) {
@@ -68,8 +66,7 @@ static void read_limits(struct smtp_client_offers *o, struct span rest)
             size_t n = strlen(known[i].name);
             uint64_t v;
 
-            if (span_starts_nocase(w, known[i].name) &&
-                text_u64((struct span){w.p + n, w.n - n}, &v) && v)
+            if (span_starts_nocase(w, known[i].name) && text_u64((struct span){w.p + n, w.n - n}, &v) && v)
                 *known[i].value = v < UINT32_MAX ? (uint32_t)v : UINT32_MAX;
         }
     }
@@ -106,9 +103,8 @@ static void read_keyword(struct smtp_client *c, struct span line)
     const struct {
         const char *name;
         bool *flag;
-    } plain[] = {{"STARTTLS", &o->starttls},     {"PIPELINING", &o->pipelining},
-                 {"CHUNKING", &o->chunking},     {"8BITMIME", &o->eight_bit},
-                 {"SMTPUTF8", &o->smtputf8},     {"DSN", &o->dsn},
+    } plain[] = {{"STARTTLS", &o->starttls},     {"PIPELINING", &o->pipelining},       {"CHUNKING", &o->chunking},
+                 {"8BITMIME", &o->eight_bit},    {"SMTPUTF8", &o->smtputf8},           {"DSN", &o->dsn},
                  {"REQUIRETLS", &o->requiretls}, {"ENHANCEDSTATUSCODES", &o->enhanced}};
     struct span word = next_word(&line);
 

@@ -122,16 +122,13 @@ size_t client_reader_feed(struct smtp_client *c, const char *p, size_t n, bool *
 void client_reader_clear(struct client_reader *r);
 
 /* client_reply.c */
-void client_reply_take(const struct client_reader *r,
-                       struct client_reply *out); /* makes out from what came */
-void client_reply_local(struct client_reply *out, uint16_t code, const char *enhanced,
-                        const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-void client_reply_quote(struct client_reply *out,
-                        const struct client_reply *quoted); /* appends ": 454 4.7.0 text" */
+void client_reply_take(const struct client_reader *r, struct client_reply *out); /* makes out from what came */
+void client_reply_local(struct client_reply *out, uint16_t code, const char *enhanced, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+void client_reply_quote(struct client_reply *out, const struct client_reply *quoted); /* appends ": 454 4.7.0 text" */
 void client_reply_copy(struct client_reply *out, const struct client_reply *from);
 void client_reply_free(struct client_reply *r);
-enum smtp_client_outcome client_reply_outcome(const struct client_reply *r,
-                                              enum smtp_client_stage stage);
+enum smtp_client_outcome client_reply_outcome(const struct client_reply *r, enum smtp_client_stage stage);
 
 /* client_offers.c: the EHLO reply in c->in */
 void client_offers_read(struct smtp_client *c);
@@ -161,8 +158,7 @@ void client_message_after_reply(struct smtp_client *c); /* RSET, EMPTY_END */
 void client_message_free(struct smtp_client *c);
 /* The result of one recipient that has none yet. */
 void client_message_result(struct smtp_client *c, uint32_t index, const struct client_reply *r,
-                           enum smtp_client_outcome outcome, enum smtp_client_stage stage,
-                           bool in_doubt);
+                           enum smtp_client_outcome outcome, enum smtp_client_stage stage, bool in_doubt);
 
 /* client_group.c */
 void client_group_begin(struct smtp_client *c);
@@ -180,19 +176,16 @@ void client_content_end_reply(struct smtp_client *c);
 /* client_fail.c */
 enum client_goodbye { CLIENT_JUST_CLOSE, CLIENT_SAY_QUIT };
 /* Results, MESSAGE_DONE, FAILED; then QUIT or CLOSE. r becomes the engine's and is emptied. */
-void client_fail(struct smtp_client *c, enum smtp_client_failure why,
-                 enum smtp_client_outcome outcome, struct client_reply *r, struct span said,
-                 enum client_goodbye bye);
-void client_fail_closing(struct smtp_client *c); /* the reply in c->in is a 421 */
-void client_fail_out_of_step(
-    struct smtp_client *c); /* ... cannot be the answer to what was asked */
+void client_fail(struct smtp_client *c, enum smtp_client_failure why, enum smtp_client_outcome outcome,
+                 struct client_reply *r, struct span said, enum client_goodbye bye);
+void client_fail_closing(struct smtp_client *c);     /* the reply in c->in is a 421 */
+void client_fail_out_of_step(struct smtp_client *c); /* ... cannot be the answer to what was asked */
 void client_quit(struct smtp_client *c);
 
 /* client_emit.c */
 void client_emit(struct smtp_client *c, const struct smtp_client_action *a);
 void client_emit_take(struct smtp_client *c, struct smtp_client_action *out);
-void client_emit_event(struct smtp_client *c, enum smtp_client_event e,
-                       const struct client_reply *r);
+void client_emit_event(struct smtp_client *c, enum smtp_client_event e, const struct client_reply *r);
 struct smtp_client_reply client_emit_view(const struct client_reply *r);
 void client_emit_drop_given(struct smtp_client *c);
 void client_send(struct smtp_client *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

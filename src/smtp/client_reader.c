@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-#define LINE_MAX                                                                                   \
-    12400 /* a 334 may have 12,288 bytes (RFC 4954 4); replies else 512 (RFC 5321 4.5.3.1.5) */
+#define LINE_MAX 12400       /* a 334 may have 12,288 bytes (RFC 4954 4); replies else 512 (RFC 5321 4.5.3.1.5) */
 #define STRANGE_LINE_MAX 128 /* one that cannot be a reply: no more is needed to show it */
 #define TEXT_MAX_BYTES 65536 /* of all lines of one reply */
 #define LINES_MAX 512
@@ -30,10 +29,9 @@ static void not_smtp(struct smtp_client *c, const char *why)
     struct buf said = c->in.line;
 
     c->in.line = (struct buf){0};
-    client_reply_local(&r, 451, "4.5.0", "%s (at %s)", why,
-                       smtp_client_stage_name(smtp_client_stage(c)));
-    client_fail(c, SMTP_CLIENT_NOT_SMTP, SMTP_CLIENT_TEMPORARY, &r,
-                (struct span){buf_data(&said), said.len}, CLIENT_JUST_CLOSE);
+    client_reply_local(&r, 451, "4.5.0", "%s (at %s)", why, smtp_client_stage_name(smtp_client_stage(c)));
+    client_fail(c, SMTP_CLIENT_NOT_SMTP, SMTP_CLIENT_TEMPORARY, &r, (struct span){buf_data(&said), said.len},
+                CLIENT_JUST_CLOSE);
     buf_clear(&said);
 }
 
@@ -41,10 +39,8 @@ static void too_long(struct smtp_client *c)
 {
     struct client_reply r = {0};
 
-    client_reply_local(&r, 451, "4.5.0", "a reply without end (at %s)",
-                       smtp_client_stage_name(smtp_client_stage(c)));
-    client_fail(c, SMTP_CLIENT_TOO_LONG, SMTP_CLIENT_TEMPORARY, &r, (struct span){0},
-                CLIENT_JUST_CLOSE);
+    client_reply_local(&r, 451, "4.5.0", "a reply without end (at %s)", smtp_client_stage_name(smtp_client_stage(c)));
+    client_fail(c, SMTP_CLIENT_TOO_LONG, SMTP_CLIENT_TEMPORARY, &r, (struct span){0}, CLIENT_JUST_CLOSE);
 }
 
 /* Whether what came of a line can be the beginning of one of ours. */
@@ -124,8 +120,7 @@ size_t client_reader_feed(struct smtp_client *c, const char *p, size_t n, bool *
     buf_append(&r->line, p, lf ? take - 1 : take);
     if (lf) {
         *whole = end_of_line(c);
-    } else if (r->line.len >= 2 &&
-               (buf_data(&r->line)[0] == 0x15 || buf_data(&r->line)[0] == 0x16) &&
+    } else if (r->line.len >= 2 && (buf_data(&r->line)[0] == 0x15 || buf_data(&r->line)[0] == 0x16) &&
                buf_data(&r->line)[1] == 0x03) {
         not_smtp(c, "a TLS record where SMTP is expected");
     } else if (r->line.len >= (is_strange(&r->line) ? STRANGE_LINE_MAX : LINE_MAX)) {

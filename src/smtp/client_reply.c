@@ -60,8 +60,7 @@ void client_reply_take(const struct client_reader *r, struct client_reply *out)
     out->code = r->code;
     while (p < end) {
         const char *lf = memchr(p, '\n', (size_t)(end - p));
-        struct span line =
-            take_enhanced((struct span){p, (size_t)(lf - p)}, r->code, out->enhanced);
+        struct span line = take_enhanced((struct span){p, (size_t)(lf - p)}, r->code, out->enhanced);
 
         if (text.len && line.n)
             buf_append(&text, " ", 1);
@@ -75,8 +74,7 @@ void client_reply_take(const struct client_reader *r, struct client_reply *out)
     buf_clear(&text);
 }
 
-void client_reply_local(struct client_reply *out, uint16_t code, const char *enhanced,
-                        const char *fmt, ...)
+void client_reply_local(struct client_reply *out, uint16_t code, const char *enhanced, const char *fmt, ...)
 {
     char text[CLIENT_TEXT_MAX];
     va_list ap;
@@ -112,8 +110,7 @@ void client_reply_copy(struct client_reply *out, const struct client_reply *from
     out->text = mem_strn(from->text ? from->text : "", from->text_len);
 }
 
-enum smtp_client_outcome client_reply_outcome(const struct client_reply *r,
-                                              enum smtp_client_stage stage)
+enum smtp_client_outcome client_reply_outcome(const struct client_reply *r, enum smtp_client_stage stage)
 {
     if (r->code < 400)
         return SMTP_CLIENT_OK;

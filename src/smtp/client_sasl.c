@@ -16,8 +16,8 @@ static void fail_local(struct smtp_client *c, enum smtp_client_failure why, cons
     struct client_reply r = {0};
 
     client_reply_local(&r, 451, "4.7.0", "%s", text);
-    client_fail(c, why, SMTP_CLIENT_TEMPORARY, &r,
-                (struct span){c->offers.lines.p, c->offers.lines.n}, CLIENT_SAY_QUIT);
+    client_fail(c, why, SMTP_CLIENT_TEMPORARY, &r, (struct span){c->offers.lines.p, c->offers.lines.n},
+                CLIENT_SAY_QUIT);
 }
 
 void client_sasl_begin(struct smtp_client *c)
@@ -57,8 +57,7 @@ static void forget_initial(struct smtp_client *c)
     c->sasl_initial = NULL;
 }
 
-void smtp_client_sasl_start(struct smtp_client *c, const char *mechanism, const char *initial,
-                            size_t n, bool finished)
+void smtp_client_sasl_start(struct smtp_client *c, const char *mechanism, const char *initial, size_t n, bool finished)
 {
     char *head;
 
@@ -92,8 +91,7 @@ void smtp_client_sasl_none(struct smtp_client *c)
         return;
     assert(c->state == CLIENT_AUTH_CHOICE);
     client_emit_drop_given(c);
-    fail_local(c, SMTP_CLIENT_AUTH_NO_MECHANISM,
-               "none of the mechanisms offered for AUTH can be used");
+    fail_local(c, SMTP_CLIENT_AUTH_NO_MECHANISM, "none of the mechanisms offered for AUTH can be used");
 }
 
 void smtp_client_sasl_respond(struct smtp_client *c, const char *response, size_t n, bool finished)
@@ -150,8 +148,7 @@ static void on_refusal(struct smtp_client *c)
     struct client_reply r = {0};
 
     client_reply_take(&c->in, &r);
-    client_fail(c, SMTP_CLIENT_AUTH_REFUSED, SMTP_CLIENT_TEMPORARY, &r, (struct span){0},
-                CLIENT_SAY_QUIT);
+    client_fail(c, SMTP_CLIENT_AUTH_REFUSED, SMTP_CLIENT_TEMPORARY, &r, (struct span){0}, CLIENT_SAY_QUIT);
 }
 
 void client_sasl_reply(struct smtp_client *c)
@@ -161,15 +158,13 @@ void client_sasl_reply(struct smtp_client *c)
     else if (c->in.code >= 400 && c->state == CLIENT_AUTH)
         on_refusal(c);
     else if (c->state == CLIENT_AUTH_CANCELLED)
-        fail_local(c, SMTP_CLIENT_AUTH_REFUSED,
-                   "the exchange of AUTH was given up: the server's part made no sense");
+        fail_local(c, SMTP_CLIENT_AUTH_REFUSED, "the exchange of AUTH was given up: the server's part made no sense");
     else if (c->in.code == 334)
         on_challenge(c);
     else if (c->in.code == 235 && c->sasl_finished && !c->sasl_initial)
         client_hello_ready(c);
     else if (c->in.code == 235)
-        fail_local(c, SMTP_CLIENT_AUTH_REFUSED,
-                   "AUTH was accepted before the server had proved itself");
+        fail_local(c, SMTP_CLIENT_AUTH_REFUSED, "AUTH was accepted before the server had proved itself");
     else
         client_fail_out_of_step(c);
 }

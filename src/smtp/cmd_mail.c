@@ -38,8 +38,7 @@ static bool is_time_for_mail(struct smtp_engine *g)
     return false;
 }
 
-static bool is_good_path(struct smtp_engine *g, const struct mail_path *path,
-                         enum mail_path_fault fault, bool smtputf8)
+static bool is_good_path(struct smtp_engine *g, const struct mail_path *path, enum mail_path_fault fault, bool smtputf8)
 {
     if (fault == MAIL_PATH_BAD_SYNTAX)
         dispatch_refuse(g, 501, "5.1.7", "Bad sender address syntax");

@@ -3,8 +3,7 @@
 
 void cmd_noop_run(struct smtp_engine *g, struct span arg)
 {
-    (void)
-        arg; /* RFC 5321 4.1.1.9: "If a parameter string is specified, servers SHOULD ignore it." */
+    (void)arg; /* RFC 5321 4.1.1.9: "If a parameter string is specified, servers SHOULD ignore it." */
     emit_reply(g, (struct engine_reply){250, "2.0.0", "Ok"});
     engine_command_done(g);
 }

@@ -22,8 +22,7 @@ static bool is_time_for_rcpt(struct smtp_engine *g)
     return false;
 }
 
-static bool is_good_path(struct smtp_engine *g, const struct mail_path *path,
-                         enum mail_path_fault fault)
+static bool is_good_path(struct smtp_engine *g, const struct mail_path *path, enum mail_path_fault fault)
 {
     if (fault == MAIL_PATH_BAD_SYNTAX)
         dispatch_refuse(g, 501, "5.1.3", "Bad recipient address syntax");

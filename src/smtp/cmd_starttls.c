@@ -11,8 +11,8 @@ static void refuse(struct smtp_engine *g)
 
     if (g->in_tls && r.code != 503) /* RFC 3207 4.2: TLS is negotiated once */
         r = (struct engine_reply){503, "5.5.1", "Already in TLS"};
-    emit_event(g, g->in_tls ? SMTP_EVENT_START_TLS_ALREADY : SMTP_EVENT_START_TLS_UNAVAILABLE,
-               span_str(g->tls.reason), r.code);
+    emit_event(g, g->in_tls ? SMTP_EVENT_START_TLS_ALREADY : SMTP_EVENT_START_TLS_UNAVAILABLE, span_str(g->tls.reason),
+               r.code);
     emit_reply(g, r);
     engine_command_done(g);
 }

@@ -88,12 +88,10 @@ bool dispatch_tls_refuses(const struct smtp_engine *g, struct engine_reply *r)
         return false;
     if (g->tls.require_broken) {
         /* The client cannot do what we require, and that is our fault: 4xx, so the mail waits. */
-        *r =
-            (struct engine_reply){454, "4.7.0", "TLS is required, and not available at the moment"};
+        *r = (struct engine_reply){454, "4.7.0", "TLS is required, and not available at the moment"};
         return g->verb->flags & VERB_NEEDS_MAIL;
     }
-    *r =
-        (struct engine_reply){530, "5.7.0", "Must issue a STARTTLS command first"}; /* RFC 3207 4 */
+    *r = (struct engine_reply){530, "5.7.0", "Must issue a STARTTLS command first"}; /* RFC 3207 4 */
     return g->tls.require;
 }
 
@@ -155,8 +153,7 @@ void dispatch_line(struct smtp_engine *g)
     struct span line = text_of(&g->line);
 
     g->verb = &unknown;
-    if (memchr(buf_data(&g->line), '\n', g->line.len - 2) ||
-        memchr(buf_data(&g->line), '\r', g->line.len - 2)) {
+    if (memchr(buf_data(&g->line), '\n', g->line.len - 2) || memchr(buf_data(&g->line), '\r', g->line.len - 2)) {
         /* CVE-2023-51764 and its family: one side's line is another side's two. */
         emit_event(g, SMTP_EVENT_BARE_NEWLINE, SPAN("command"), 500);
         emit_reply(g, (struct engine_reply){500, "5.5.2", "Bare CR or LF in a command"});
@@ -184,8 +181,7 @@ bool verdict_is_yes(const struct smtp_verdict *v)
 void verdict_reply(struct smtp_engine *g, const struct smtp_verdict *v, struct engine_reply yes)
 {
     if (v->code == 421) {
-        engine_close(g, v->enhanced ? v->enhanced : "4.3.0", v->text ? v->text : "closing",
-                     SMTP_CLOSE_BY_VERDICT);
+        engine_close(g, v->enhanced ? v->enhanced : "4.3.0", v->text ? v->text : "closing", SMTP_CLOSE_BY_VERDICT);
         return;
     }
     if (v->code == 0)

@@ -110,8 +110,8 @@ static void put_orcpt(struct buf *out, const struct dsn_facts *f, const struct d
         return;
     n = (size_t)(semicolon - r->orcpt.p);
     for (size_t i = 0; i < n; i++) /* RFC 5322 atom, as addr-type has it */
-        type[i] = r->orcpt.p[i] > ' ' && r->orcpt.p[i] < 127 && !strchr("()<>[]:;@\\,\"", r->orcpt.p[i])
-                      ? r->orcpt.p[i] : '?';
+        type[i] = r->orcpt.p[i] > ' ' && r->orcpt.p[i] < 127 && !strchr("()<>[]:;@\\,\"", r->orcpt.p[i]) ? r->orcpt.p[i]
+                                                                                                         : '?';
     put_xtext(&plain, (struct peer_text){semicolon + 1, r->orcpt.n - n - 1});
     put_typed(out, "Original-Recipient", type, (struct peer_text){buf_data(&plain), plain.len}, f->smtputf8);
     buf_clear(&plain);
@@ -205,8 +205,8 @@ void dsn_begin(struct buf *out, const struct dsn_facts *f)
     put_part(out, f, "Notification", f->smtputf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii",
              f->smtputf8);
     dsn_put_words(out, f);
-    put_part(out, f, "Delivery report",
-             f->smtputf8 ? "message/global-delivery-status" : "message/delivery-status", f->smtputf8);
+    put_part(out, f, "Delivery report", f->smtputf8 ? "message/global-delivery-status" : "message/delivery-status",
+             f->smtputf8);
     put_delivery_status(out, f);
     put_part(out, f, f->full ? "Your message" : "The header of your message", original[f->full][f->smtputf8],
              f->original_8bit || f->smtputf8);
@@ -230,5 +230,6 @@ void dsn_original(struct dsn_original *d, struct buf *out, const char *p, size_t
 
 void dsn_end(struct buf *out, const struct dsn_facts *f)
 {
-    buf_printf(out, "\n--%s--\n", f->boundary); /* the line feed in front of it is the boundary's own (RFC 2046 5.1.1) */
+    buf_printf(out, "\n--%s--\n",
+               f->boundary); /* the line feed in front of it is the boundary's own (RFC 2046 5.1.1) */
 }

@@ -25,28 +25,29 @@ struct dsn_rcpt {
     struct peer_text address;
     struct peer_text orcpt; /* "rfc822;xtext" as given, .n 0: none */
     enum dsn_action action;
-    bool expired;           /* FAILED: given up for its age; .reply is that of the last try */
-    uint16_t code;          /* 0: there was no reply at all */
-    const char *enhanced;   /* "5.1.1"; of another class than the action, or NULL: Status is 5.4.7 for expired, else X.0.0 */
-    bool local;             /* our own judgement: no Diagnostic-Code of type smtp */
+    bool expired;  /* FAILED: given up for its age; .reply is that of the last try */
+    uint16_t code; /* 0: there was no reply at all */
+    const char
+        *enhanced; /* "5.1.1"; of another class than the action, or NULL: Status is 5.4.7 for expired, else X.0.0 */
+    bool local;    /* our own judgement: no Diagnostic-Code of type smtp */
     struct peer_text text;
     struct peer_text remote; /* "name[ip]" or name, .n 0: no server */
-    int64_t last_try_us;    /* 0: never */
+    int64_t last_try_us;     /* 0: never */
 };
 
 struct dsn_facts {
     const char *hostname; /* Reporting-MTA */
     const char *id;       /* of the report */
     const char *boundary; /* letters and digits, at most 60, random: the original must not be able to hold it */
-    const char *date, *arrived, *give_up; /* RFC 5322 date-times; give_up NULL: no Will-Retry-Until */
+    const char *date, *arrived, *give_up;          /* RFC 5322 date-times; give_up NULL: no Will-Retry-Until */
     const char *(*when)(char dst[64], int64_t us); /* a try's date-time */
-    struct peer_text to;    /* the original's sender, not "" */
-    struct peer_text envid; /* xtext, .n 0: none */
-    struct peer_text received_from; /* EHLO name or IP, .n 0: unknown or kept back */
-    bool smtputf8;       /* the original needs it: message/global..., addresses as they are */
+    struct peer_text to;                           /* the original's sender, not "" */
+    struct peer_text envid;                        /* xtext, .n 0: none */
+    struct peer_text received_from;                /* EHLO name or IP, .n 0: unknown or kept back */
+    bool smtputf8;                                 /* the original needs it: message/global..., addresses as they are */
     bool original_8bit;
-    bool full;           /* RET=FULL and not too large; else its header section */
-    const char *cut;     /* a sentence why the rest is not there although it was asked for, or NULL */
+    bool full;                    /* RET=FULL and not too large; else its header section */
+    const char *cut;              /* a sentence why the rest is not there although it was asked for, or NULL */
     const struct dsn_rcpt *rcpts; /* one kind of news: all FAILED, all DELAYED, or none of both */
     uint32_t rcpt_count;
 };

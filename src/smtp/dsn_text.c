@@ -103,7 +103,8 @@ static const struct {
     {"5.6.7", "The address has letters that the other server cannot take. Ask the recipient for one in plain letters."},
     {"5.7.30", "You asked for TLS all the way, and the way there has none that can be relied on. Without that wish the "
                "message could be sent."},
-    {"5.7", "The other side does not take this message from you. Its words say why; the postmaster there can tell more."},
+    {"5.7",
+     "The other side does not take this message from you. Its words say why; the postmaster there can tell more."},
     {"", "If the server's words do not help, show this report to your postmaster."},
 };
 

@@ -40,20 +40,17 @@ void emit_rcpt(struct smtp_engine *g, struct span local, struct span domain)
 
 void emit_event(struct smtp_engine *g, enum smtp_event event, struct span text, uint16_t code)
 {
-    put(g, (struct record){.kind = SMTP_EVENT, .sub = (uint8_t)event, .code = code}, text,
-        (struct span){0});
+    put(g, (struct record){.kind = SMTP_EVENT, .sub = (uint8_t)event, .code = code}, text, (struct span){0});
 }
 
 void emit_event_flag(struct smtp_engine *g, enum smtp_event event, struct span text, bool flag)
 {
-    put(g, (struct record){.kind = SMTP_EVENT, .sub = (uint8_t)event, .flag = flag}, text,
-        (struct span){0});
+    put(g, (struct record){.kind = SMTP_EVENT, .sub = (uint8_t)event, .flag = flag}, text, (struct span){0});
 }
 
 void emit_close(struct smtp_engine *g, enum smtp_close why)
 {
-    put(g, (struct record){.kind = SMTP_CLOSE, .sub = (uint8_t)why}, (struct span){0},
-        (struct span){0});
+    put(g, (struct record){.kind = SMTP_CLOSE, .sub = (uint8_t)why}, (struct span){0}, (struct span){0});
 }
 
 static void append_str(struct buf *b, const char *s)
@@ -64,8 +61,7 @@ static void append_str(struct buf *b, const char *s)
 /* "250 2.1.0 Ok\r\n" at the end of b. */
 static void append_reply(struct buf *b, const struct engine_reply *r)
 {
-    char code[4] = {(char)('0' + r->code / 100 % 10), (char)('0' + r->code / 10 % 10),
-                    (char)('0' + r->code % 10), ' '};
+    char code[4] = {(char)('0' + r->code / 100 % 10), (char)('0' + r->code / 10 % 10), (char)('0' + r->code % 10), ' '};
 
     buf_append(b, code, sizeof code);
     if (r->enhanced) {

@@ -61,8 +61,7 @@ static void greet(struct smtp_engine *g)
         engine_close(g, "4.3.2", "shutting down", SMTP_CLOSE_SHUTDOWN);
         return;
     }
-    buf_printf(&text, "220 %s %s\r\n", g->profile->hostname,
-               g->profile->banner ? g->profile->banner : "ESMTP");
+    buf_printf(&text, "220 %s %s\r\n", g->profile->hostname, g->profile->banner ? g->profile->banner : "ESMTP");
     emit_reply_lines(g, &text);
     buf_clear(&text);
 }
@@ -88,8 +87,7 @@ void smtp_engine_next(struct smtp_engine *g, struct smtp_action *out)
 
 static bool is_busy(const struct smtp_engine *g)
 {
-    return !g->greeted || g->wait != WAIT_NONE || g->out.len || g->chunk.len ||
-           (g->tx && g->tx->ended);
+    return !g->greeted || g->wait != WAIT_NONE || g->out.len || g->chunk.len || (g->tx && g->tx->ended);
 }
 
 static size_t swallow_feed(struct smtp_engine *g, size_t n)
@@ -194,8 +192,7 @@ void engine_reset(struct smtp_engine *g)
     transaction_free(&g->tx);
 }
 
-void engine_close(struct smtp_engine *g, const char *enhanced, const char *text,
-                  enum smtp_close why)
+void engine_close(struct smtp_engine *g, const char *enhanced, const char *text, enum smtp_close why)
 {
     struct buf t = {0};
 
@@ -294,6 +291,6 @@ uint64_t smtp_engine_message_size(const struct smtp_engine *g)
 
 size_t smtp_engine_memory(const struct smtp_engine *g)
 {
-    return sizeof *g + g->line.cap + g->out.cap + g->chunk.cap +
-           (g->hello ? strlen(g->hello) + 1 : 0) + (g->tx ? transaction_memory(g->tx) : 0);
+    return sizeof *g + g->line.cap + g->out.cap + g->chunk.cap + (g->hello ? strlen(g->hello) + 1 : 0) +
+           (g->tx ? transaction_memory(g->tx) : 0);
 }

@@ -80,7 +80,7 @@ enum smtp_close {
     SMTP_CLOSE_QUIT,
     SMTP_CLOSE_TOO_MANY_ERRORS,
     SMTP_CLOSE_TOO_MANY_MESSAGES,
-    SMTP_CLOSE_SHUTDOWN,      /* smtp_engine_shutdown() took effect */
+    SMTP_CLOSE_SHUTDOWN, /* smtp_engine_shutdown() took effect */
     SMTP_CLOSE_TLS_FAILED,
     SMTP_CLOSE_WRONG_PROTOCOL, /* ClientHello or HTTP on a plain port */
     SMTP_CLOSE_INJECTION,      /* bytes behind STARTTLS */
@@ -88,21 +88,21 @@ enum smtp_close {
 };
 
 enum smtp_event {
-    SMTP_EVENT_EHLO,               /* .text: the name; .flag: true for EHLO, false for HELO */
-    SMTP_EVENT_INVALID_EHLO,       /* .text */
-    SMTP_EVENT_MAIL_ACCEPTED,      /* .text: the reverse-path */
-    SMTP_EVENT_RCPT_REFUSED,       /* .text: the path; .code */
-    SMTP_EVENT_REFUSED,            /* a command was answered 4xx/5xx by the engine: .text verb, .code */
+    SMTP_EVENT_EHLO,                  /* .text: the name; .flag: true for EHLO, false for HELO */
+    SMTP_EVENT_INVALID_EHLO,          /* .text */
+    SMTP_EVENT_MAIL_ACCEPTED,         /* .text: the reverse-path */
+    SMTP_EVENT_RCPT_REFUSED,          /* .text: the path; .code */
+    SMTP_EVENT_REFUSED,               /* a command was answered 4xx/5xx by the engine: .text verb, .code */
     SMTP_EVENT_START_TLS_ALREADY,     /* these three: .text is the tls view's reason */
     SMTP_EVENT_START_TLS_UNAVAILABLE, /* .code */
     SMTP_EVENT_EHLO_WITHOUT_STARTTLS, /* EHLO in clear was answered without STARTTLS */
-    SMTP_EVENT_MANGLED_STARTTLS,   /* "XXXXXXXX" in place of STARTTLS: a middlebox */
+    SMTP_EVENT_MANGLED_STARTTLS,      /* "XXXXXXXX" in place of STARTTLS: a middlebox */
     SMTP_EVENT_LINE_TOO_LONG,
-    SMTP_EVENT_BARE_NEWLINE,       /* in a command or a body; .text says which */
-    SMTP_EVENT_MESSAGE_REFUSED,    /* content refused by the engine: .code, .text (size hops newline nul line) */
-    SMTP_EVENT_HTTP,               /* an HTTP request line, .text its method: the session is closed */
-    SMTP_EVENT_CLIENT_HELLO,       /* a TLS record on a plain port: the session is closed */
-    SMTP_EVENT_TALKED_EARLY,       /* smtp_engine_talked_early() was called */
+    SMTP_EVENT_BARE_NEWLINE,    /* in a command or a body; .text says which */
+    SMTP_EVENT_MESSAGE_REFUSED, /* content refused by the engine: .code, .text (size hops newline nul line) */
+    SMTP_EVENT_HTTP,            /* an HTTP request line, .text its method: the session is closed */
+    SMTP_EVENT_CLIENT_HELLO,    /* a TLS record on a plain port: the session is closed */
+    SMTP_EVENT_TALKED_EARLY,    /* smtp_engine_talked_early() was called */
 };
 
 struct smtp_mail_params {
@@ -114,15 +114,15 @@ struct smtp_mail_params {
 
 struct smtp_action {
     enum smtp_action_kind kind;
-    struct span bytes;             /* REPLY, CHUNK */
-    struct peer_text sender;       /* ASK_SENDER: mailbox between < >, "" for the null reverse-path */
+    struct span bytes;       /* REPLY, CHUNK */
+    struct peer_text sender; /* ASK_SENDER: mailbox between < >, "" for the null reverse-path */
     struct smtp_mail_params params;
-    struct peer_text rcpt_local;   /* ASK_RCPT: local part, quotes removed (RFC 5321 4.1.2) */
-    struct peer_text rcpt_domain;  /* as sent; "" for bare <postmaster> */
+    struct peer_text rcpt_local;  /* ASK_RCPT: local part, quotes removed (RFC 5321 4.1.2) */
+    struct peer_text rcpt_domain; /* as sent; "" for bare <postmaster> */
     enum smtp_event event;
-    struct peer_text text;         /* EVENT */
-    uint16_t code;                 /* EVENT */
-    bool flag;                     /* EVENT */
+    struct peer_text text; /* EVENT */
+    uint16_t code;         /* EVENT */
+    bool flag;             /* EVENT */
     enum smtp_close close;
 };
 
@@ -154,7 +154,7 @@ void smtp_engine_answer_tls(struct smtp_engine *g, const struct smtp_tls_view *v
 void smtp_engine_tls_done(struct smtp_engine *g, const struct smtp_tls_facts *f);
 
 /* Facts only the transport knows. */
-void smtp_engine_talked_early(struct smtp_engine *g);   /* bytes came before the banner */
+void smtp_engine_talked_early(struct smtp_engine *g); /* bytes came before the banner */
 /* Called by the session at START_TLS, before writing the 220, when bytes wait behind STARTTLS: feed() took
  * less than it was given, or the transport holds more. The 220 is not to be written then; the engine says
  * CLOSE(INJECTION) (CVE-2011-0411). */
@@ -175,12 +175,12 @@ bool smtp_engine_is_esmtp(const struct smtp_engine *g);
 struct peer_text smtp_engine_hello(const struct smtp_engine *g); /* EHLO name, "" when none */
 struct peer_text smtp_engine_sender(const struct smtp_engine *g);
 const struct smtp_mail_params *smtp_engine_params(const struct smtp_engine *g);
-uint32_t smtp_engine_rcpt_count(const struct smtp_engine *g); /* accepted in this transaction */
+uint32_t smtp_engine_rcpt_count(const struct smtp_engine *g);      /* accepted in this transaction */
 const uint32_t *smtp_engine_rcpt_ids(const struct smtp_engine *g); /* distinct, in order of acceptance */
 uint32_t smtp_engine_rcpt_id_count(const struct smtp_engine *g);
 /* The path of the only recipient as sent; "" when there is more than one (for Received: ... for). */
 struct peer_text smtp_engine_only_rcpt(const struct smtp_engine *g);
 uint64_t smtp_engine_message_size(const struct smtp_engine *g); /* so far; on the wire, dots unstuffed */
-size_t smtp_engine_memory(const struct smtp_engine *g); /* bytes held, for the session's memory limit */
+size_t smtp_engine_memory(const struct smtp_engine *g);         /* bytes held, for the session's memory limit */
 
 #endif

@@ -87,8 +87,7 @@ void engine_ask(struct smtp_engine *g, enum smtp_action_kind kind, enum engine_w
 /* Drops the transaction; an open message is aborted. */
 void engine_reset(struct smtp_engine *g);
 /* 421, ABORT where due, CLOSE. */
-void engine_close(struct smtp_engine *g, const char *enhanced, const char *text,
-                  enum smtp_close why);
+void engine_close(struct smtp_engine *g, const char *enhanced, const char *text, enum smtp_close why);
 
 /* emit.c */
 void emit_action(struct smtp_engine *g, enum smtp_action_kind kind);

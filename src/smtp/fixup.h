@@ -23,11 +23,11 @@ struct fixup {
     const char *date, *message_id; /* complete field bodies, the caller's until fixup_end(): "Mon, 23 ...", "<x@y>" */
     bool body;                     /* the header section is over */
     bool has_date, has_message_id;
-    bool changed;                  /* something was added or taken out */
-    bool first;                    /* no line has ended yet */
-    bool dropping;                 /* inside a field that goes */
-    bool decided;                  /* inside a line whose fate is known */
-    size_t held, name;             /* bytes in hold, and how many of them can be a field's name */
+    bool changed;      /* something was added or taken out */
+    bool first;        /* no line has ended yet */
+    bool dropping;     /* inside a field that goes */
+    bool decided;      /* inside a line whose fate is known */
+    size_t held, name; /* bytes in hold, and how many of them can be a field's name */
     char hold[FIXUP_HOLD];
 };
 

@@ -68,8 +68,7 @@ static enum mail_params_fault take_size(struct smtp_mail_params *out, const stru
     return MAIL_PARAMS_OK;
 }
 
-enum mail_params_fault mail_params_parse(struct smtp_mail_params *out, struct span text,
-                                         bool smtputf8)
+enum mail_params_fault mail_params_parse(struct smtp_mail_params *out, struct span text, bool smtputf8)
 {
     enum mail_params_fault fault = MAIL_PARAMS_OK;
     struct param p;

@@ -11,8 +11,7 @@ enum mail_params_fault {
 };
 
 /* text: everything behind the path. smtputf8: it was offered. */
-enum mail_params_fault mail_params_parse(struct smtp_mail_params *out, struct span text,
-                                         bool smtputf8);
+enum mail_params_fault mail_params_parse(struct smtp_mail_params *out, struct span text, bool smtputf8);
 /* RCPT has no parameters of ours: OK only when there are none. */
 enum mail_params_fault mail_params_none(struct span text);
 

@@ -216,8 +216,7 @@ static bool is_too_long(const struct mail_path *m, enum mail_path_kind kind)
     return m->local.n > LOCAL_MAX || m->domain.n > DOMAIN_MAX || m->mailbox.n > MAILBOX_MAX;
 }
 
-enum mail_path_fault mail_path_parse(struct mail_path *out, struct span text,
-                                     enum mail_path_kind kind)
+enum mail_path_fault mail_path_parse(struct mail_path *out, struct span text, enum mail_path_kind kind)
 {
     const unsigned char *start = (const unsigned char *)text.p;
     struct cursor c = {start, start + text.n};

@@ -13,8 +13,7 @@ enum mail_path_fault {
     MAIL_PATH_TOO_LONG, /* local part, domain or the whole */
     MAIL_PATH_NOT_UTF8, /* non-ASCII bytes that are not UTF-8 */
 };
-const char *
-mail_path_fault_name(enum mail_path_fault f); /* "ok", "syntax", "too-long", "not-utf8" */
+const char *mail_path_fault_name(enum mail_path_fault f); /* "ok", "syntax", "too-long", "not-utf8" */
 
 /* Slices of the parsed text. */
 struct mail_path {
@@ -26,8 +25,7 @@ struct mail_path {
 };
 
 /* text begins with "<"; what stands behind ">" is the caller's. */
-enum mail_path_fault mail_path_parse(struct mail_path *out, struct span text,
-                                     enum mail_path_kind kind);
+enum mail_path_fault mail_path_parse(struct mail_path *out, struct span text, enum mail_path_kind kind);
 /* The local part without quotes and backslashes; dst has room for local.n bytes. Returns the
  * length. */
 size_t mail_path_unquote(char *dst, struct span local);

@@ -68,8 +68,7 @@ void received_write(struct buf *out, const struct received_facts *f)
         put_name(out, f->hello);
     else
         buf_printf(out, "unknown");
-    buf_printf(out, " ([%s%s])\n\tby %s with %s", f->client_ipv6 ? "IPv6:" : "", f->client_ip,
-               f->by, with(f));
+    buf_printf(out, " ([%s%s])\n\tby %s with %s", f->client_ipv6 ? "IPv6:" : "", f->client_ip, f->by, with(f));
     if (f->tls)
         buf_printf(out, "\n\t(%s %s)", f->tls_version, f->tls_cipher);
     buf_printf(out, "\n\tid %s", f->id);

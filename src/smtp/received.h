@@ -10,13 +10,13 @@
 #include "base/text.h"
 
 struct received_facts {
-    struct peer_text sender;    /* Return-Path */
-    struct peer_text hello;     /* what the client called itself */
-    const char *client_ip;      /* numeric; IPv6 without "IPv6:" */
+    struct peer_text sender; /* Return-Path */
+    struct peer_text hello;  /* what the client called itself */
+    const char *client_ip;   /* numeric; IPv6 without "IPv6:" */
     bool client_ipv6;
-    const char *by;             /* our hostname */
+    const char *by; /* our hostname */
     bool esmtp, tls, smtputf8, authenticated;
-    const char *tls_version;    /* "TLSv1.3", when tls */
+    const char *tls_version; /* "TLSv1.3", when tls */
     const char *tls_cipher;
     const char *id;             /* printable, ours */
     struct peer_text only_rcpt; /* "" : no "for" clause */

@@ -84,6 +84,6 @@ void transaction_add_rcpt(struct transaction *t, struct span path, const uint32_
 
 size_t transaction_memory(const struct transaction *t)
 {
-    return sizeof *t + t->sender_len + 1 + (t->only_rcpt ? t->only_rcpt_len + 1 : 0) +
-           t->id_cap * sizeof *t->ids + t->seen_cap * sizeof *t->seen;
+    return sizeof *t + t->sender_len + 1 + (t->only_rcpt ? t->only_rcpt_len + 1 : 0) + t->id_cap * sizeof *t->ids +
+           t->seen_cap * sizeof *t->seen;
 }

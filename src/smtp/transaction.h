@@ -24,8 +24,7 @@ struct transaction {
     size_t only_rcpt_len;
     uint32_t *ids; /* distinct, in order of acceptance */
     uint32_t id_count, id_cap;
-    uint32_t
-        *seen; /* hash set of ids (id + 1, 0: empty), made when there are many; a power of two */
+    uint32_t *seen; /* hash set of ids (id + 1, 0: empty), made when there are many; a power of two */
     uint32_t seen_cap;
 
     /* the message */

@@ -26,7 +26,7 @@ struct cert {
     char *title, *details;
     struct cert_bytes raw;
     X509 *leaf;
-    STACK_OF(X509) *chain; /* what follows the leaf in the file */
+    STACK_OF(X509) * chain; /* what follows the leaf in the file */
     EVP_PKEY *key;
     enum cert_kind kind;
     char *subject, *names;

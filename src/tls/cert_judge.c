@@ -33,7 +33,8 @@ static int check_key(struct cert *c)
     ERR_clear_error();
     for (int i = 0; i < sk_X509_num(c->chain); i++)
         if (X509_check_private_key(sk_X509_value(c->chain, i), c->key) == 1) {
-            cert_fault(c, TLS_KEY_MISMATCH, "the key belongs to certificate %d of the chain file; the server's own must be the first",
+            cert_fault(c, TLS_KEY_MISMATCH,
+                       "the key belongs to certificate %d of the chain file; the server's own must be the first",
                        i + 2);
             return -1;
         }
@@ -76,7 +77,8 @@ static int check_one(struct cert *c, X509 *x, const char *which)
                    x == c->leaf ? ": " : "", x == c->leaf ? c->key_type : "", bits, BITS_LEAST);
         return -1;
     }
-    if (!is_root && X509_get_signature_info(x, &md, NULL, &md_bits, NULL) == 1 && md_bits >= 0 && md_bits < BITS_LEAST) {
+    if (!is_root && X509_get_signature_info(x, &md, NULL, &md_bits, NULL) == 1 && md_bits >= 0 &&
+        md_bits < BITS_LEAST) {
         cert_fault(c, TLS_TOO_WEAK, "%s is signed with %s, which can be forged", which,
                    md == NID_undef ? "a weak digest" : OBJ_nid2sn(md));
         return -1;
@@ -136,7 +138,8 @@ struct cert *cert_judge(const char *title, const struct cert_source *src, const 
     ERR_clear_error();
     if (src->fault != TLS_OK || !c->raw.chain || !c->raw.key)
         cert_fault(c, TLS_UNREADABLE, "%s", *src->details ? src->details : "chain or key is missing");
-    else if (cert_parse(c) == 0 && check_key(c) == 0 && check_purpose(c) == 0 && check_strength(c) == 0 && prove(c) == 0)
+    else if (cert_parse(c) == 0 && check_key(c) == 0 && check_purpose(c) == 0 && check_strength(c) == 0 &&
+             prove(c) == 0)
         cert_warn(c, src, hostname);
     ERR_clear_error();
     return c;

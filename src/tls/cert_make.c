@@ -45,8 +45,9 @@ static X509 *blank(EVP_PKEY *key, const char *name, const X509_NAME *issuer, int
     /* CA/Browser Forum 7.1: at least 64 bits from a CSPRNG, positive */
     bool ok = x && serial && BN_rand(serial, 127, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) == 1 &&
               BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(x)) && X509_set_version(x, X509_VERSION_3) == 1 &&
-              X509_gmtime_adj(X509_getm_notBefore(x), -3600) && X509_time_adj_ex(X509_getm_notAfter(x), days, 0, NULL) &&
-              set_names(x, name, issuer) && X509_set_pubkey(x, key) == 1;
+              X509_gmtime_adj(X509_getm_notBefore(x), -3600) &&
+              X509_time_adj_ex(X509_getm_notAfter(x), days, 0, NULL) && set_names(x, name, issuer) &&
+              X509_set_pubkey(x, key) == 1;
 
     BN_free(serial);
     if (ok)
@@ -73,7 +74,8 @@ static X509 *make_leaf(EVP_PKEY *key, const char *host, X509 *ca, EVP_PKEY *ca_k
     X509 *x = blank(key, host, X509_get_subject_name(ca), days);
     bool ok = x && add_ext(x, ca, NID_basic_constraints, "critical,CA:FALSE") == 0 &&
               add_ext(x, ca, NID_key_usage, "critical,digitalSignature") == 0 &&
-              add_ext(x, ca, NID_ext_key_usage, "serverAuth") == 0 && add_ext(x, ca, NID_subject_alt_name, names) == 0 &&
+              add_ext(x, ca, NID_ext_key_usage, "serverAuth") == 0 &&
+              add_ext(x, ca, NID_subject_alt_name, names) == 0 &&
               add_ext(x, ca, NID_subject_key_identifier, "hash") == 0 &&
               add_ext(x, ca, NID_authority_key_identifier, "keyid:always") == 0 && X509_sign(x, ca_key, EVP_sha256());
 

@@ -72,7 +72,8 @@ static int parse_chain(struct cert *c)
             X509_free(x);
     BIO_free(b);
     /* the end of the file is no error, all else is: a half-written chain must not serve without its second half */
-    end = ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_PEM && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+    end = ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_PEM &&
+          ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
     tls_error_text(why, sizeof why);
     if (end)
         return 0;

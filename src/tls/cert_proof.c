@@ -29,7 +29,8 @@ static SSL_CTX *client_context(const struct cert *c, int version)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     const char *signatures = demands[c->kind].signatures;
-    bool ok = ctx && SSL_CTX_set_min_proto_version(ctx, version) == 1 && SSL_CTX_set_max_proto_version(ctx, version) == 1;
+    bool ok =
+        ctx && SSL_CTX_set_min_proto_version(ctx, version) == 1 && SSL_CTX_set_max_proto_version(ctx, version) == 1;
 
     if (ok && version == TLS1_2_VERSION)
         ok = SSL_CTX_set_cipher_list(ctx, demands[c->kind].ciphers) == 1;

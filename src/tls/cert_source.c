@@ -43,7 +43,7 @@ static void say_denied(const struct walk *w, const char *path, struct buf *out)
     const char *dir = *w->done ? w->done : *path == '/' ? "/" : ".";
 
     buf_printf(out, "%s: %s: uid %u may not search this directory (on the way to %s)", dir, strerror(EACCES),
-             (unsigned)geteuid(), path);
+               (unsigned)geteuid(), path);
 }
 
 static void say(const char *where, const char *what, const char *path, struct buf *out)
@@ -98,8 +98,10 @@ static void name_component(const char *path, int error, struct buf *out)
             return;
         }
         if (lstat(here, &st) < 0) {
-            say(here, w.links && errno == ENOENT ? "this is where a symbolic link points, and it does not exist"
-                                                 : strerror(errno), path, out);
+            say(here,
+                w.links && errno == ENOENT ? "this is where a symbolic link points, and it does not exist"
+                                           : strerror(errno),
+                path, out);
             return;
         }
         if (S_ISLNK(st.st_mode)) {

@@ -24,7 +24,7 @@ struct cert_source {
     enum tls_reason fault; /* TLS_OK, or TLS_UNREADABLE */
     char details[512];     /* names the path component and the reason (EACCES on /etc/letsencrypt/live) */
     bool key_readable_by_others;
-    int64_t youngest_us;   /* newest mtime/ctime of both, realtime, for the 5 s debounce */
+    int64_t youngest_us; /* newest mtime/ctime of both, realtime, for the 5 s debounce */
 };
 /* Reads both files with the rights of the process. Never fails: what went wrong is in ->fault, of both files at once, and
  * then there are no bytes. Refuses files over 1 MiB, directories, devices (opened O_NONBLOCK, so a FIFO cannot stall a
@@ -35,30 +35,28 @@ void cert_source_free(struct cert_source *s);
 struct cert; /* one judged pair: X509 chain, key, facts */
 
 /* Judges and proves. `hostname`: checked against the names. Never fails; see cert_facts()->fault. */
-struct cert *cert_judge(const char *title, const struct cert_source *src, const char *hostname,
-                        int64_t now);
+struct cert *cert_judge(const char *title, const struct cert_source *src, const char *hostname, int64_t now);
 void cert_free(struct cert **c);
 const struct tls_cert_facts *cert_facts(const struct cert *c);
-const struct cert_bytes *cert_raw(const struct cert *c);  /* what serves, for the snapshot */
-const char *cert_subject(const struct cert *c);           /* for people; "" when unparsed */
-const char *cert_names(const struct cert *c);             /* "mx.example.org, *.example.org" */
-const char *cert_key_type(const struct cert *c);          /* "ECDSA P-256", "RSA 2048" */
-const char *cert_fingerprint(const struct cert *c);       /* SHA-256 of the leaf, hex */
+const struct cert_bytes *cert_raw(const struct cert *c); /* what serves, for the snapshot */
+const char *cert_subject(const struct cert *c);          /* for people; "" when unparsed */
+const char *cert_names(const struct cert *c);            /* "mx.example.org, *.example.org" */
+const char *cert_key_type(const struct cert *c);         /* "ECDSA P-256", "RSA 2048" */
+const char *cert_fingerprint(const struct cert *c);      /* SHA-256 of the leaf, hex */
 
 /* One certificate title: what serves and, where the file on disk is worse, what was rejected. */
 struct cert_slot {
-    struct cert *serving;           /* never NULL; its fault tells whether it is usable */
-    struct cert *rejected;          /* or NULL: the file on disk, which did not replace `serving` */
-    int64_t rejected_since;         /* seconds */
+    struct cert *serving;   /* never NULL; its fault tells whether it is usable */
+    struct cert *rejected;  /* or NULL: the file on disk, which did not replace `serving` */
+    int64_t rejected_since; /* seconds */
     const struct conf_certificate *conf;
-    bool from_snapshot;             /* serving is the last good pair, not what the disk holds */
+    bool from_snapshot; /* serving is the last good pair, not what the disk holds */
 };
 
 /* "A reload never replaces better by worse": disk judged against the last good pair of that title (either
  * may be NULL bytes). Pure but for OpenSSL: decides which serves. */
-void cert_slot_choose(struct cert_slot *out, const struct conf_certificate *conf,
-                      const struct cert_source *disk, const struct cert_bytes *last_good,
-                      const char *hostname, int64_t now);
+void cert_slot_choose(struct cert_slot *out, const struct conf_certificate *conf, const struct cert_source *disk,
+                      const struct cert_bytes *last_good, const char *hostname, int64_t now);
 void cert_slot_free(struct cert_slot *s);
 
 /* What one listener serves: contexts by name, one per certificate. */

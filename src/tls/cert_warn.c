@@ -15,7 +15,7 @@ struct path {
     bool in_order; /* each stood where it is expected, and none was left over */
 };
 
-static int issuer_of(X509 *x, STACK_OF(X509) *chain, const bool *used, int expected)
+static int issuer_of(X509 *x, STACK_OF(X509) * chain, const bool *used, int expected)
 {
     int n = sk_X509_num(chain);
 

@@ -23,7 +23,8 @@ static SSL_CTX *context(void)
         return NULL;
     }
     SSL_CTX_set_security_level(ctx, 1);
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(ctx,
+                     SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     /* RFC 7672 3.1.1: with usage 3 neither name nor date of the certificate matters */
@@ -38,7 +39,8 @@ int tls_client_new(struct tls_client **out, const char *ca_file, struct err *e)
     int ok;
 
     c->ctx = context();
-    ok = c->ctx && (ca_file ? SSL_CTX_load_verify_file(c->ctx, ca_file) : SSL_CTX_set_default_verify_paths(c->ctx)) == 1;
+    ok =
+        c->ctx && (ca_file ? SSL_CTX_load_verify_file(c->ctx, ca_file) : SSL_CTX_set_default_verify_paths(c->ctx)) == 1;
     if (ok) {
         ERR_clear_error();
         *out = c;
@@ -76,8 +78,7 @@ static unsigned add_tlsa(SSL *ssl, const struct tls_target *t)
     for (unsigned i = 0; i < t->tlsa_count; i++) {
         const struct tls_tlsa *r = &t->tlsa[i];
 
-        if (tls_tlsa_is_usable(r) &&
-            SSL_dane_tlsa_add(ssl, r->usage, r->selector, r->matching, r->data, r->len) > 0)
+        if (tls_tlsa_is_usable(r) && SSL_dane_tlsa_add(ssl, r->usage, r->selector, r->matching, r->data, r->len) > 0)
             n++;
         ERR_clear_error();
     }

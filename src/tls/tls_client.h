@@ -24,8 +24,8 @@ struct tls_tlsa {
 bool tls_tlsa_is_usable(const struct tls_tlsa *r);
 
 struct tls_target {
-    const char *name;      /* SNI, and the name the certificate must have; NULL: none is sent (an address) */
-    const char *also;      /* another name that is as good (the recipient's domain, RFC 7672 3.2.2), or NULL */
+    const char *name; /* SNI, and the name the certificate must have; NULL: none is sent (an address) */
+    const char *also; /* another name that is as good (the recipient's domain, RFC 7672 3.2.2), or NULL */
     enum tls_verify verify;
     const struct tls_tlsa *tlsa; /* for DANE: at least one usable one */
     unsigned tlsa_count;

@@ -30,7 +30,7 @@ void tls_conn_shutdown(struct tls_conn *c);          /* close_notify, once, best
 /* After the handshake. */
 const char *tls_conn_version(const struct tls_conn *c); /* "TLSv1.3" */
 const char *tls_conn_cipher(const struct tls_conn *c);
-const char *tls_conn_sni(const struct tls_conn *c);     /* peer's bytes, without NUL, else unchecked; or NULL */
+const char *tls_conn_sni(const struct tls_conn *c);        /* peer's bytes, without NUL, else unchecked; or NULL */
 const char *tls_conn_cert_title(const struct tls_conn *c); /* NULL: we are the client */
 /* After a failure: version, cipher, alert and plain words, e.g. "client does not trust our certificate: alert
  * 48 unknown_ca". Valid until free. */

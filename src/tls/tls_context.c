@@ -6,11 +6,11 @@
 
 /* TLS 1.2: forward secrecy always, AEAD first, CBC with SHA-2 last for old senders; no static RSA, PSK, SRP, anonymous,
  * SHA-1. TLS 1.3: OpenSSL's own list. */
-#define CIPHERS                                                                                     \
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"      \
-    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"        \
-    "DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-SHA256:"                \
-    "ECDHE-RSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384:"                    \
+#define CIPHERS                                                                                                        \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"                         \
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"                           \
+    "DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-SHA256:"                                   \
+    "ECDHE-RSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384:"                                       \
     "DHE-RSA-AES128-SHA256:DHE-RSA-AES256-SHA256"
 
 void tls_error_text(char *out, size_t cap)
@@ -24,8 +24,8 @@ void tls_error_text(char *out, size_t cap)
 
 /* Some large senders offer "smtp" by ALPN; not knowing the word must not cost the connection (RFC 7301 3.2 lets a server
  * go on without a choice). */
-static int alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen, const unsigned char *in,
-                unsigned inlen, void *arg)
+static int alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen, const unsigned char *in, unsigned inlen,
+                void *arg)
 {
     (void)ssl;
     (void)arg;
@@ -60,7 +60,8 @@ SSL_CTX *tls_context_new(struct err *e)
                                  SSL_OP_NO_TICKET | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_num_tickets(ctx, 0);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(ctx,
+                     SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     /* OpenSSL reads on behind a KeyUpdate or a refused renegotiation until there is something to hand out: a client that
      * sends nothing else would have the worker for itself. So each of them is a call, and a turn of the loop. */
     SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);

@@ -152,7 +152,8 @@ static const struct tls_entry *first(const struct tls_listener *l, int64_t now)
 }
 
 /* The higher the better; what is written first weighs most. */
-static unsigned rank(const struct tls_entry *t, const char *name, unsigned kinds, int64_t now, const struct tls_entry *first_one)
+static unsigned rank(const struct tls_entry *t, const char *name, unsigned kinds, int64_t now,
+                     const struct tls_entry *first_one)
 {
     bool usable = kinds & 1u << t->cert->kind, valid = is_valid(t, now);
     enum match m = match(cert_names(t->cert), name);

@@ -54,7 +54,8 @@ static void say_version(struct buf *b, SSL *ssl)
 {
     const char *name = NULL;
 
-    switch (SSL_is_server(ssl) ? SSL_client_version(ssl) : SSL_version(ssl)) { /* what its ClientHello names as its best, RFC 5246 7.4.1.2 */
+    switch (SSL_is_server(ssl) ? SSL_client_version(ssl)
+                               : SSL_version(ssl)) { /* what its ClientHello names as its best, RFC 5246 7.4.1.2 */
     case SSL3_VERSION:
         name = "SSLv3";
         break;

@@ -168,7 +168,8 @@ int main(int argc, char **argv)
     getrusage(RUSAGE_SELF, &u);
     printf("%lu %lu %.6f\n", s.done, s.failed,
            (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec - before.ru_utime.tv_sec - before.ru_stime.tv_sec) +
-               (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec - before.ru_utime.tv_usec - before.ru_stime.tv_usec) / 1e6);
+               (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec - before.ru_utime.tv_usec - before.ru_stime.tv_usec) /
+                   1e6);
     SSL_CTX_free(s.ctx);
     return 0;
 }

@@ -55,13 +55,13 @@ struct client_plan {
     enum client_tls tls;
     SSL_CTX *ctx;
     int epoll_fd;
-    bool lockstep;      /* no pipelining: every command waits for its reply */
-    bool trickle_data;  /* trickle in DATA, not in a command */
-    uint32_t messages;  /* in one session; 0: until `until_us` */
-    int64_t until_us;   /* monotonic */
+    bool lockstep;               /* no pipelining: every command waits for its reply */
+    bool trickle_data;           /* trickle in DATA, not in a command */
+    uint32_t messages;           /* in one session; 0: until `until_us` */
+    int64_t until_us;            /* monotonic */
     const char *const *to_paths; /* "RCPT TO:<...>\r\n" and the rest, one text per recipient */
     unsigned to_count;
-    const char *body;   /* with the final dot */
+    const char *body; /* with the final dot */
     size_t body_len;
 
     unsigned next_source;
@@ -173,8 +173,7 @@ static inline void client_say(struct client_plan *p, struct client *c, const cha
     client_flush(p, c);
 }
 
-static inline void client_say_text(struct client_plan *p, struct client *c, const char *text,
-                                   enum client_state next)
+static inline void client_say_text(struct client_plan *p, struct client *c, const char *text, enum client_state next)
 {
     client_say(p, c, text, strlen(text), next);
 }
@@ -424,8 +423,7 @@ static inline void client_event(struct client_plan *p, struct client *c, uint32_
 }
 
 /* Begins a connection. The caller keeps c; p->ended() comes exactly once, perhaps before this returns. */
-static inline void client_start(struct client_plan *p, struct client *c, enum client_job job,
-                                enum client_tls tls)
+static inline void client_start(struct client_plan *p, struct client *c, enum client_job job, enum client_tls tls)
 {
     struct sockaddr_in from = {.sin_family = AF_INET};
     unsigned recipient = c->recipient;

@@ -27,14 +27,14 @@ struct run {
     struct client_plan plan;
     const struct options *o;
     struct client *load, *held, *drips, probe;
-    unsigned *left;            /* sessions each slot still has to make */
-    unsigned *again, agains;   /* slots to restart after this batch of events */
-    unsigned busy;             /* load slots that are not through */
+    unsigned *left;          /* sessions each slot still has to make */
+    unsigned *again, agains; /* slots to restart after this batch of events */
+    unsigned busy;           /* load slots that are not through */
     unsigned held_now, held_started, held_ended;
     unsigned dripping, drip_started, drip_cursor;
     unsigned *drip_again, drip_agains;
     uint64_t drip_bytes;
-    int64_t drip_us;           /* up to when every dripping client has had its bytes */
+    int64_t drip_us; /* up to when every dripping client has had its bytes */
     bool probe_ended, load_begun;
     int64_t begun_us, last_us, deadline_us;
     struct samples probe_banner;
@@ -262,8 +262,7 @@ static void make_envelopes(struct run *r)
     const char **texts = mem_alloc((strlen(list) + 1) * sizeof *texts);
 
     for (char *a = strtok_r(list, ",", &save); a; a = strtok_r(NULL, ",", &save))
-        texts[r->plan.to_count++] =
-            mem_printf("MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n", r->o->from, a);
+        texts[r->plan.to_count++] = mem_printf("MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n", r->o->from, a);
     r->plan.to_paths = texts;
     free(list);
 }
@@ -298,8 +297,8 @@ static int make_tls(struct run *r)
         return -1;
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* no resumption: every handshake is a full one */
     SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
-    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                              SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(ctx,
+                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     r->plan.ctx = ctx;
     return 0;
 }
@@ -309,8 +308,8 @@ static double own_cpu(const struct sink_server *sink)
     struct rusage u;
 
     getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6 - (sink ? sink_cpu(sink) : 0);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6 -
+           (sink ? sink_cpu(sink) : 0);
 }
 
 static void report_json(struct run *r, double seconds, double cpu, bool finished)
@@ -359,8 +358,8 @@ static void report_text(struct run *r, double seconds, double cpu, bool finished
         printf("%-22s %u clients, %llu bytes\n", "trickle", r->o->trickle, (unsigned long long)r->drip_bytes);
     tally_print(stdout, "  ended", &p->trickle_ends);
     tally_print(stdout, "failed", &p->failures);
-    printf("%-22s %.2f CPU seconds, %.3f ms each, %.0f %% of a core (--sink: what it can do at most)\n", "this generator",
-           cpu, done ? cpu * 1000 / (double)done : 0, seconds > 0 ? cpu / seconds * 100 : 0);
+    printf("%-22s %.2f CPU seconds, %.3f ms each, %.0f %% of a core (--sink: what it can do at most)\n",
+           "this generator", cpu, done ? cpu * 1000 / (double)done : 0, seconds > 0 ? cpu / seconds * 100 : 0);
 }
 
 static void sort_all(struct run *r)
@@ -378,9 +377,15 @@ static int run(const struct options *o, struct sink_server *sink)
     double cpu, seconds;
     bool finished;
 
-    r.plan = (struct client_plan){.to = o->to, .sources = o->sources, .tls = o->tls, .lockstep = o->lockstep,
-                                  .trickle_data = o->trickle_data, .messages = o->messages,
-                                  .ended = on_ended, .ready = on_ready, .next_source = (unsigned)getpid()};
+    r.plan = (struct client_plan){.to = o->to,
+                                  .sources = o->sources,
+                                  .tls = o->tls,
+                                  .lockstep = o->lockstep,
+                                  .trickle_data = o->trickle_data,
+                                  .messages = o->messages,
+                                  .ended = on_ended,
+                                  .ready = on_ready,
+                                  .next_source = (unsigned)getpid()};
     r.plan.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (r.plan.epoll_fd < 0 || make_tls(&r) < 0) {
         fprintf(stderr, "loadgen: no epoll or no TLS\n");
@@ -446,43 +451,107 @@ enum { OPT_STARTTLS = 1000, OPT_IMPLICIT, OPT_SHAKE, OPT_PER };
 
 static int parse(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {
-        {"connect", 1, NULL, 'c'}, {"sink", 0, NULL, 'k'}, {"sessions", 1, NULL, 's'}, {"messages", 1, NULL, 'm'},
-        {"repeat", 1, NULL, 'r'}, {"per-connection", 0, NULL, OPT_PER}, {"starttls", 0, NULL, OPT_STARTTLS},
-        {"implicit", 0, NULL, OPT_IMPLICIT}, {"handshake-only", 0, NULL, OPT_SHAKE}, {"lockstep", 0, NULL, 'l'},
-        {"size", 1, NULL, 'b'}, {"from", 1, NULL, 'f'}, {"to", 1, NULL, 't'}, {"hold", 1, NULL, 'H'},
-        {"probes", 1, NULL, 'p'}, {"wait", 0, NULL, 'w'}, {"trickle", 1, NULL, 'T'}, {"trickle-in", 1, NULL, 'I'},
-        {"sources", 1, NULL, 'S'}, {"seconds", 1, NULL, 'x'}, {"json", 0, NULL, 'j'}, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {{"connect", 1, NULL, 'c'},
+                                          {"sink", 0, NULL, 'k'},
+                                          {"sessions", 1, NULL, 's'},
+                                          {"messages", 1, NULL, 'm'},
+                                          {"repeat", 1, NULL, 'r'},
+                                          {"per-connection", 0, NULL, OPT_PER},
+                                          {"starttls", 0, NULL, OPT_STARTTLS},
+                                          {"implicit", 0, NULL, OPT_IMPLICIT},
+                                          {"handshake-only", 0, NULL, OPT_SHAKE},
+                                          {"lockstep", 0, NULL, 'l'},
+                                          {"size", 1, NULL, 'b'},
+                                          {"from", 1, NULL, 'f'},
+                                          {"to", 1, NULL, 't'},
+                                          {"hold", 1, NULL, 'H'},
+                                          {"probes", 1, NULL, 'p'},
+                                          {"wait", 0, NULL, 'w'},
+                                          {"trickle", 1, NULL, 'T'},
+                                          {"trickle-in", 1, NULL, 'I'},
+                                          {"sources", 1, NULL, 'S'},
+                                          {"seconds", 1, NULL, 'x'},
+                                          {"json", 0, NULL, 'j'},
+                                          {NULL, 0, NULL, 0}};
     unsigned size = 4096;
     bool per = false;
     int c, rc = 0;
 
-    *o = (struct options){.sessions = 16, .repeat = 1, .messages = 20, .probes = 100, .sources = 1, .seconds = 60,
-                          .from = "load@load.example.net", .rcpt = "alice@example.test"};
+    *o = (struct options){.sessions = 16,
+                          .repeat = 1,
+                          .messages = 20,
+                          .probes = 100,
+                          .sources = 1,
+                          .seconds = 60,
+                          .from = "load@load.example.net",
+                          .rcpt = "alice@example.test"};
     while (rc == 0 && (c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         switch (c) {
-        case 'c': rc = destination(optarg, o); break;
-        case 'k': o->sink = o->has_to = true; break;
-        case 's': rc = number(optarg, 10000, &o->sessions); break;
-        case 'm': rc = number(optarg, 10000000, &o->messages); break;
-        case 'r': rc = number(optarg, 10000000, &o->repeat); break;
-        case OPT_PER: per = true; break;
-        case OPT_STARTTLS: o->tls = CLIENT_STARTTLS; break;
-        case OPT_IMPLICIT: o->tls = CLIENT_IMPLICIT; break;
-        case OPT_SHAKE: o->handshake_only = true; break;
-        case 'l': o->lockstep = true; break;
-        case 'b': rc = number(optarg, 1u << 30, &size); break;
-        case 'f': o->from = optarg; break;
-        case 't': o->rcpt = optarg; break;
-        case 'H': rc = number(optarg, 100000, &o->hold); break;
-        case 'p': rc = number(optarg, 100000, &o->probes); break;
-        case 'w': o->wait = true; break;
-        case 'T': rc = number(optarg, 20000, &o->trickle); break;
-        case 'I': o->trickle_data = strcmp(optarg, "data") == 0; break;
-        case 'S': rc = number(optarg, 250, &o->sources); break;
-        case 'x': rc = number(optarg, 3600, &o->seconds); break;
-        case 'j': o->json = true; break;
-        default: return -1;
+        case 'c':
+            rc = destination(optarg, o);
+            break;
+        case 'k':
+            o->sink = o->has_to = true;
+            break;
+        case 's':
+            rc = number(optarg, 10000, &o->sessions);
+            break;
+        case 'm':
+            rc = number(optarg, 10000000, &o->messages);
+            break;
+        case 'r':
+            rc = number(optarg, 10000000, &o->repeat);
+            break;
+        case OPT_PER:
+            per = true;
+            break;
+        case OPT_STARTTLS:
+            o->tls = CLIENT_STARTTLS;
+            break;
+        case OPT_IMPLICIT:
+            o->tls = CLIENT_IMPLICIT;
+            break;
+        case OPT_SHAKE:
+            o->handshake_only = true;
+            break;
+        case 'l':
+            o->lockstep = true;
+            break;
+        case 'b':
+            rc = number(optarg, 1u << 30, &size);
+            break;
+        case 'f':
+            o->from = optarg;
+            break;
+        case 't':
+            o->rcpt = optarg;
+            break;
+        case 'H':
+            rc = number(optarg, 100000, &o->hold);
+            break;
+        case 'p':
+            rc = number(optarg, 100000, &o->probes);
+            break;
+        case 'w':
+            o->wait = true;
+            break;
+        case 'T':
+            rc = number(optarg, 20000, &o->trickle);
+            break;
+        case 'I':
+            o->trickle_data = strcmp(optarg, "data") == 0;
+            break;
+        case 'S':
+            rc = number(optarg, 250, &o->sources);
+            break;
+        case 'x':
+            rc = number(optarg, 3600, &o->seconds);
+            break;
+        case 'j':
+            o->json = true;
+            break;
+        default:
+            return -1;
         }
     }
     o->size = size;

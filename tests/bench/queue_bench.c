@@ -61,8 +61,12 @@ static void make(const char *dir)
     for (unsigned i = 0; i < messages; i++) {
         char address[64];
         struct queue_rcpt to = {.route = {"out", 3}};
-        struct queue_head h = {.size = size, .arrived_us = clock_now().real_us, .sender = {"alice@example.org", 17},
-                               .client_name = {"", 0}, .rcpts = &to, .rcpt_count = 1};
+        struct queue_head h = {.size = size,
+                               .arrived_us = clock_now().real_us,
+                               .sender = {"alice@example.org", 17},
+                               .client_name = {"", 0},
+                               .rcpts = &to,
+                               .rcpt_count = 1};
         struct buf b = {0};
         int fd;
 
@@ -120,8 +124,12 @@ static double ask(struct queue *q, const char *what, size_t *n, const char *unti
 
 static void say(int relay, const struct relay_transfer *t)
 {
-    struct relay_result r = {.number = t->number, .outcome = RELAY_DELIVERED, .code = 250, .enhanced = "2.0.0",
-                             .remote = {"mx[192.0.2.1]", 13}, .text = {"Ok", 2}};
+    struct relay_result r = {.number = t->number,
+                             .outcome = RELAY_DELIVERED,
+                             .code = 250,
+                             .enhanced = "2.0.0",
+                             .remote = {"mx[192.0.2.1]", 13},
+                             .text = {"Ok", 2}};
     struct relay_done d = {t->number, RELAY_HEALTH_GOOD};
     struct buf b = {0};
 

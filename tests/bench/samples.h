@@ -65,16 +65,15 @@ static inline size_t samples_from(const struct samples *s, uint32_t us)
 static inline void samples_json(FILE *f, const char *name, const struct samples *s)
 {
     fprintf(f, "\"%s\":{\"count\":%zu,\"p50\":%.3f,\"p90\":%.3f,\"p99\":%.3f,\"max\":%.3f,\"from40\":%zu}", name,
-            s->seen, samples_at(s, 500), samples_at(s, 900), samples_at(s, 990),
-            samples_at(s, 1000), samples_from(s, 38000));
+            s->seen, samples_at(s, 500), samples_at(s, 900), samples_at(s, 990), samples_at(s, 1000),
+            samples_from(s, 38000));
 }
 
 static inline void samples_print(FILE *f, const char *name, const struct samples *s)
 {
     if (s->seen)
-        fprintf(f, "%-22s p50 %.2f  p90 %.2f  p99 %.2f  max %.2f ms  (%zu)\n", name,
-                samples_at(s, 500), samples_at(s, 900), samples_at(s, 990), samples_at(s, 1000),
-                s->seen);
+        fprintf(f, "%-22s p50 %.2f  p90 %.2f  p99 %.2f  max %.2f ms  (%zu)\n", name, samples_at(s, 500),
+                samples_at(s, 900), samples_at(s, 990), samples_at(s, 1000), s->seen);
 }
 
 #define TALLY_KINDS 32
@@ -116,16 +115,14 @@ static inline void tally_json(FILE *f, const char *name, const struct tally *t)
 {
     fprintf(f, "\"%s\":{", name);
     for (unsigned i = 0; i < t->used; i++)
-        fprintf(f, "%s\"%s\":%llu", i ? "," : "", t->kinds[i].words,
-                (unsigned long long)t->kinds[i].count);
+        fprintf(f, "%s\"%s\":%llu", i ? "," : "", t->kinds[i].words, (unsigned long long)t->kinds[i].count);
     fprintf(f, "}");
 }
 
 static inline void tally_print(FILE *f, const char *name, const struct tally *t)
 {
     for (unsigned i = 0; i < t->used; i++)
-        fprintf(f, "%-22s %llu x %s\n", name, (unsigned long long)t->kinds[i].count,
-                t->kinds[i].words);
+        fprintf(f, "%-22s %llu x %s\n", name, (unsigned long long)t->kinds[i].count, t->kinds[i].words);
 }
 
 #endif

@@ -21,7 +21,13 @@ static struct {
     const char *dir;
     unsigned workers, sessions, messages, size, mailboxes, rcpts;
     const char *flush;
-} o = {.dir = "/var/tmp", .workers = 2, .sessions = 32, .messages = 200, .size = 4096, .mailboxes = 8, .rcpts = 1,
+} o = {.dir = "/var/tmp",
+       .workers = 2,
+       .sessions = 32,
+       .messages = 200,
+       .size = 4096,
+       .mailboxes = 8,
+       .rcpts = 1,
        .flush = "auto"};
 
 struct shared { /* what the workers write, mapped by all */
@@ -151,26 +157,48 @@ static double cpu_of_machine(void)
 static void options(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"dir", 1, NULL, 'd'}, {"workers", 1, NULL, 'w'}, {"sessions", 1, NULL, 's'}, {"messages", 1, NULL, 'm'},
-        {"size", 1, NULL, 'z'}, {"mailboxes", 1, NULL, 'b'}, {"rcpts", 1, NULL, 'r'}, {"flush", 1, NULL, 'f'},
-        {"committers", 1, NULL, 'c'}, {"keep", 0, NULL, 'k'}, {NULL, 0, NULL, 0}};
+        {"dir", 1, NULL, 'd'},      {"workers", 1, NULL, 'w'}, {"sessions", 1, NULL, 's'},
+        {"messages", 1, NULL, 'm'}, {"size", 1, NULL, 'z'},    {"mailboxes", 1, NULL, 'b'},
+        {"rcpts", 1, NULL, 'r'},    {"flush", 1, NULL, 'f'},   {"committers", 1, NULL, 'c'},
+        {"keep", 0, NULL, 'k'},     {NULL, 0, NULL, 0}};
     int k;
 
     while ((k = getopt_long(argc, argv, "", known, NULL)) != -1) {
         unsigned n = optarg ? (unsigned)strtoul(optarg, NULL, 10) : 0;
 
         switch (k) {
-        case 'd': o.dir = optarg; break;
-        case 'w': o.workers = n; break;
-        case 's': o.sessions = n; break;
-        case 'm': o.messages = n; break;
-        case 'z': o.size = n; break;
-        case 'b': o.mailboxes = n; break;
-        case 'r': o.rcpts = n; break;
-        case 'f': o.flush = optarg; break;
-        case 'c': commit_threads = n; break;
-        case 'k': keep = true; break;
-        default: exit(64);
+        case 'd':
+            o.dir = optarg;
+            break;
+        case 'w':
+            o.workers = n;
+            break;
+        case 's':
+            o.sessions = n;
+            break;
+        case 'm':
+            o.messages = n;
+            break;
+        case 'z':
+            o.size = n;
+            break;
+        case 'b':
+            o.mailboxes = n;
+            break;
+        case 'r':
+            o.rcpts = n;
+            break;
+        case 'f':
+            o.flush = optarg;
+            break;
+        case 'c':
+            commit_threads = n;
+            break;
+        case 'k':
+            keep = true;
+            break;
+        default:
+            exit(64);
         }
     }
     if (!o.workers || !o.sessions || !o.messages || !o.mailboxes || !o.rcpts || o.rcpts > 64 || o.rcpts > o.mailboxes ||
@@ -227,8 +255,8 @@ int main(int argc, char **argv)
     printf("%s, %u committers, %u x %u sessions, %u bytes, %u mailboxes, %u rcpts: %.0f/s, CPU %.3f s per 1,000 "
            "(machine %.3f), answer p50 %.2f p99 %.2f max %.2f ms%s\n",
            o.flush, commit_threads, o.workers, o.sessions, o.size, o.mailboxes, o.rcpts, (double)total / took,
-           cpu_of_children() * 1000 / (double)total, machine * 1000 / (double)total, samples_at(&us, 500), samples_at(&us, 990),
-           samples_at(&us, 1000), sh->failed ? ", FAILED" : "");
+           cpu_of_children() * 1000 / (double)total, machine * 1000 / (double)total, samples_at(&us, 500),
+           samples_at(&us, 990), samples_at(&us, 1000), sh->failed ? ", FAILED" : "");
     if (!keep)
         rig_conf_free(&c);
     return sh->failed ? 1 : 0;

@@ -32,12 +32,12 @@ struct play {
     bool failed, closed;
 };
 
-#define MUST(cond)                                                                                 \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                             \
-            abort();                                                                               \
-        }                                                                                          \
+#define MUST(cond)                                                                                                     \
+    do {                                                                                                               \
+        if (!(cond)) {                                                                                                 \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                                                 \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 static const char content[] = ".\n..\nline\n\n.dot\nabc.\n.\n\n\nwithout line feed .";
@@ -206,8 +206,7 @@ static void check_result(struct play *p, const struct smtp_client_action *a)
     MUST(p->in_message && a->index < p->message.rcpt_count);
     MUST(p->results[a->index]++ == 0);
     MUST(a->reply.code >= 200 && a->reply.code < 600 && a->reply.text.n <= 1000);
-    MUST(e[0] == '0' + a->reply.code / 100 && e[1] == '.' &&
-         memchr(e, '\0', sizeof a->reply.enhanced));
+    MUST(e[0] == '0' + a->reply.code / 100 && e[1] == '.' && memchr(e, '\0', sizeof a->reply.enhanced));
     if (a->outcome == SMTP_CLIENT_OK)
         MUST(p->content_whole && a->reply.code < 300 && a->stage == SMTP_CLIENT_AT_END);
     if (a->outcome == SMTP_CLIENT_PERMANENT)
@@ -238,11 +237,9 @@ static void note(struct play *p, const struct smtp_client_action *a)
         return;
     }
     p->in_send = false;
-    buf_printf(&p->trace,
-               "\n%d %d %d %d %d %u %u %s %d%d%d stage %d timeout %u progress %u:", a->kind,
-               a->event, a->failure, a->outcome, a->stage, a->index, a->reply.code,
-               a->reply.enhanced, a->reply.local, a->relayed, a->in_doubt, smtp_client_stage(p->c),
-               smtp_client_timeout(p->c), smtp_client_progress(p->c));
+    buf_printf(&p->trace, "\n%d %d %d %d %d %u %u %s %d%d%d stage %d timeout %u progress %u:", a->kind, a->event,
+               a->failure, a->outcome, a->stage, a->index, a->reply.code, a->reply.enhanced, a->reply.local, a->relayed,
+               a->in_doubt, smtp_client_stage(p->c), smtp_client_timeout(p->c), smtp_client_progress(p->c));
     buf_append(&p->trace, a->bytes.p, a->bytes.n);
     buf_append(&p->trace, a->text.p, a->text.n);
     buf_append(&p->trace, a->reply.text.p, a->reply.text.n);
@@ -437,8 +434,8 @@ static void compare(const struct play *a, const struct play *b)
     if (a->trace.len == b->trace.len &&
         (a->trace.len == 0 || memcmp(buf_data(&a->trace), buf_data(&b->trace), a->trace.len) == 0))
         return;
-    fprintf(stderr, "---- one\n%.*s\n---- other\n%.*s\n", (int)a->trace.len, buf_data(&a->trace),
-            (int)b->trace.len, buf_data(&b->trace));
+    fprintf(stderr, "---- one\n%.*s\n---- other\n%.*s\n", (int)a->trace.len, buf_data(&a->trace), (int)b->trace.len,
+            buf_data(&b->trace));
     MUST(false && "the actions depend on how the bytes were cut");
 }
 

@@ -14,12 +14,12 @@
 #define PIECES 8
 #define MAIN_FILE "/etc/postern/postern.conf"
 
-#define MUST(cond)                                                                                 \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                             \
-            abort();                                                                               \
-        }                                                                                          \
+#define MUST(cond)                                                                                                     \
+    do {                                                                                                               \
+        if (!(cond)) {                                                                                                 \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                                                 \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 struct pieces {
@@ -120,8 +120,7 @@ static void check_snapshot(const struct conf *c)
     const struct conf_limits *l = &c->limits;
 
     MUST(c->workers >= 1 && c->workers <= 8 && *c->hostname && *c->state_dir == '/');
-    MUST(c->lab || (l->max_recipients >= 100 && l->command_timeout >= 300 && l->max_line >= 512 &&
-                    l->max_hops >= 100));
+    MUST(c->lab || (l->max_recipients >= 100 && l->command_timeout >= 300 && l->max_line >= 512 && l->max_hops >= 100));
     MUST(c->listener_count > 0);
     for (unsigned i = 0; i < c->listener_count; i++)
         check_listener(c, &c->listeners[i]);

@@ -27,12 +27,12 @@ struct play {
     bool in_chunk, open, closed;
 };
 
-#define MUST(cond)                                                                                 \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                             \
-            abort();                                                                               \
-        }                                                                                          \
+#define MUST(cond)                                                                                                     \
+    do {                                                                                                               \
+        if (!(cond)) {                                                                                                 \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                                                 \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 static uint32_t next_chance(uint32_t *s)
@@ -72,8 +72,7 @@ static void set_profile(struct play *p)
 static void answer_tls(struct play *p)
 {
     unsigned d = p->head[2];
-    struct smtp_tls_view v = {
-        .code = 454, .enhanced = "4.7.0", .text = "No TLS", .reason = "no-certificate"};
+    struct smtp_tls_view v = {.code = 454, .enhanced = "4.7.0", .text = "No TLS", .reason = "no-certificate"};
 
     v.advertise = d & 1;
     v.accept = v.advertise && d & 2;
@@ -141,12 +140,10 @@ static void note(struct play *p, const struct smtp_action *a)
     }
     p->in_chunk = false;
     p->actions++;
-    buf_printf(&p->trace,
-               "\n%d %d %u %d %d %" PRIu64 " %d%d%d phase %d rcpts %u ids %u size %" PRIu64 ":",
-               a->kind, a->event, a->code, a->flag, a->close, a->params.size, a->params.size_given,
-               a->params.body_8bit, a->params.smtputf8, smtp_engine_phase(p->g),
-               smtp_engine_rcpt_count(p->g), smtp_engine_rcpt_id_count(p->g),
-               smtp_engine_message_size(p->g));
+    buf_printf(&p->trace, "\n%d %d %u %d %d %" PRIu64 " %d%d%d phase %d rcpts %u ids %u size %" PRIu64 ":", a->kind,
+               a->event, a->code, a->flag, a->close, a->params.size, a->params.size_given, a->params.body_8bit,
+               a->params.smtputf8, smtp_engine_phase(p->g), smtp_engine_rcpt_count(p->g),
+               smtp_engine_rcpt_id_count(p->g), smtp_engine_message_size(p->g));
     buf_append(&p->trace, a->bytes.p, a->bytes.n);
     buf_append(&p->trace, a->sender.p, a->sender.n);
     buf_append(&p->trace, a->rcpt_local.p, a->rcpt_local.n);
@@ -250,11 +247,10 @@ static void play(struct play *p, const uint8_t *bytes, size_t n, enum cut cut)
 
 static void compare(const struct play *a, const struct play *b)
 {
-    if (a->trace.len == b->trace.len &&
-        memcmp(buf_data(&a->trace), buf_data(&b->trace), a->trace.len) == 0)
+    if (a->trace.len == b->trace.len && memcmp(buf_data(&a->trace), buf_data(&b->trace), a->trace.len) == 0)
         return;
-    fprintf(stderr, "---- one\n%.*s\n---- other\n%.*s\n", (int)a->trace.len, buf_data(&a->trace),
-            (int)b->trace.len, buf_data(&b->trace));
+    fprintf(stderr, "---- one\n%.*s\n---- other\n%.*s\n", (int)a->trace.len, buf_data(&a->trace), (int)b->trace.len,
+            buf_data(&b->trace));
     MUST(false && "the actions depend on how the bytes were cut");
 }
 

@@ -8,12 +8,12 @@
 #include "smtp/mail_path.h"
 #include "smtp/received.h"
 
-#define MUST(cond)                                                                                 \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                             \
-            abort();                                                                               \
-        }                                                                                          \
+#define MUST(cond)                                                                                                     \
+    do {                                                                                                               \
+        if (!(cond)) {                                                                                                 \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                                                 \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 static void inside(struct span part, struct span all)
@@ -49,8 +49,7 @@ static void check_path(struct span text, enum mail_path_kind kind)
     inside(path.mailbox, text);
     inside(path.local, path.mailbox);
     inside(path.domain, path.mailbox);
-    MUST(kind == MAIL_PATH_REVERSE ||
-         (path.local.n && path.local.n <= 64 && path.mailbox.n <= 254));
+    MUST(kind == MAIL_PATH_REVERSE || (path.local.n && path.local.n <= 64 && path.mailbox.n <= 254));
     local = mem_alloc(path.local.n);
     MUST(mail_path_unquote(local, path.local) <= path.local.n);
     free(local);

@@ -69,8 +69,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct {
         void (*decode)(const struct chan_msg *, int);
         size_t size;
-    } kinds[] = {{bind_, sizeof(struct proc_bind)}, {snapshot, sizeof(struct proc_snapshot)}, {watch, sizeof(struct watched_file)},
-                 {log_, sizeof(struct proc_log)}, {fixed, sizeof(struct proc_ready)}};
+    } kinds[] = {{bind_, sizeof(struct proc_bind)},
+                 {snapshot, sizeof(struct proc_snapshot)},
+                 {watch, sizeof(struct watched_file)},
+                 {log_, sizeof(struct proc_log)},
+                 {fixed, sizeof(struct proc_ready)}};
     struct chan_msg m = {0};
     uint8_t *copy;
     unsigned kind;

@@ -23,12 +23,12 @@ static inline int suite_main(const char *name, const TTest *const *tests, size_t
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-#define SUITE_MAIN(name, ...)                                                                      \
-    int main(void)                                                                                 \
-    {                                                                                              \
-        const TTest *const tests[] = {__VA_ARGS__};                                                \
-                                                                                                   \
-        return suite_main(name, tests, sizeof tests / sizeof *tests);                              \
+#define SUITE_MAIN(name, ...)                                                                                          \
+    int main(void)                                                                                                     \
+    {                                                                                                                  \
+        const TTest *const tests[] = {__VA_ARGS__};                                                                    \
+                                                                                                                       \
+        return suite_main(name, tests, sizeof tests / sizeof *tests);                                                  \
     }
 
 #endif

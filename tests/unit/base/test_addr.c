@@ -65,5 +65,4 @@ START_TEST(loopback_is_known)
 }
 END_TEST
 
-SUITE_MAIN("addr", parses_and_prints, refuses_what_is_not_numeric, networks_match_mapped_addresses,
-           loopback_is_known)
+SUITE_MAIN("addr", parses_and_prints, refuses_what_is_not_numeric, networks_match_mapped_addresses, loopback_is_known)

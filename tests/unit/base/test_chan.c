@@ -79,5 +79,5 @@ START_TEST(what_does_not_fit_is_refused_whole)
 }
 END_TEST
 
-SUITE_MAIN("chan", a_message_keeps_its_bounds_and_descriptors,
-           a_full_channel_says_so_and_loses_nothing, what_does_not_fit_is_refused_whole)
+SUITE_MAIN("chan", a_message_keeps_its_bounds_and_descriptors, a_full_channel_says_so_and_loses_nothing,
+           what_does_not_fit_is_refused_whole)

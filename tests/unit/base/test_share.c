@@ -131,5 +131,5 @@ START_TEST(a_generation_lets_go_of_all_it_held)
 END_TEST
 
 SUITE_MAIN("share", a_generation_lets_go_of_all_it_held, counts_add_up_over_slots_and_die_with_them,
-           totals_survive_a_slot_levels_do_not, many_keys_come_and_go_in_a_small_table,
-           a_full_table_says_so, slots_run_out_politely)
+           totals_survive_a_slot_levels_do_not, many_keys_come_and_go_in_a_small_table, a_full_table_says_so,
+           slots_run_out_politely)

@@ -108,6 +108,5 @@ START_TEST(dates_are_rfc_5322)
 }
 END_TEST
 
-SUITE_MAIN("text", numbers_have_no_surprises, escape_never_overflows_and_never_lies,
-           escape_writes_the_usual_form, distance_finds_the_nearest,
-           buffer_keeps_order_and_gives_memory_back, errors_wrap, dates_are_rfc_5322)
+SUITE_MAIN("text", numbers_have_no_surprises, escape_never_overflows_and_never_lies, escape_writes_the_usual_form,
+           distance_finds_the_nearest, buffer_keeps_order_and_gives_memory_back, errors_wrap, dates_are_rfc_5322)

@@ -82,8 +82,8 @@ static void check_case(const char *name, int err_file)
     off_t before = size_of(err_file);
 
     said_about(&said, name, text);
-    ck_assert_msg(strcmp(buf_str(&said), expected) == 0, "%s: expected\n%sbut it said\n%s", name,
-                  expected, buf_str(&said));
+    ck_assert_msg(strcmp(buf_str(&said), expected) == 0, "%s: expected\n%sbut it said\n%s", name, expected,
+                  buf_str(&said));
     ck_assert_msg(size_of(err_file) == before, "%s: something was written to standard error", name);
     buf_clear(&said);
     free(text);

@@ -34,8 +34,7 @@ static int read_files(void *arg, const char *path, char **text, size_t *len, str
     return err_set(e, "%s: not here", path);
 }
 
-static int load_with(struct conf **out, const char *text, const char *const *list,
-                     struct conf_problems *p)
+static int load_with(struct conf **out, const char *text, const char *const *list, struct conf_problems *p)
 {
     struct files f = {list};
     const struct conf_reader reader = {read_files, &f};
@@ -57,8 +56,7 @@ static struct conf *load(const char *text, const char *const *list)
 static const struct conf_address *find(const struct conf *c, const char *domain, const char *local)
 {
     for (unsigned d = 0; d < c->domain_count; d++)
-        for (unsigned i = 0;
-             strcmp(c->domains[d].name, domain) == 0 && i < c->domains[d].address_count; i++)
+        for (unsigned i = 0; strcmp(c->domains[d].name, domain) == 0 && i < c->domains[d].address_count; i++)
             if (strcmp(c->domains[d].addresses[i].local, local) == 0)
                 return &c->domains[d].addresses[i];
     return NULL;
@@ -89,11 +87,9 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(l->shutdown_data_time, 5);
     ck_assert_uint_eq(c->trusted_network_count, 0);
     ck_assert_uint_eq(c->diagnostic_network_count, 2);
-    ck_assert(c->log_format == LOG_FORMAT_LOGFMT && c->log_level == LOG_LEVEL_INFO &&
-              c->log_target == CONF_LOG_STDERR);
+    ck_assert(c->log_format == LOG_FORMAT_LOGFMT && c->log_level == LOG_LEVEL_INFO && c->log_target == CONF_LOG_STDERR);
     ck_assert(c->listeners[0].role == CONF_ROLE_MX && c->listeners[0].tls == CONF_TLS_STARTTLS);
-    ck_assert(c->listeners[0].without_certificate == CONF_WITHOUT_OMIT &&
-              !c->listeners[0].withhold_expired);
+    ck_assert(c->listeners[0].without_certificate == CONF_WITHOUT_OMIT && !c->listeners[0].withhold_expired);
     ck_assert_uint_eq(c->listeners[0].tls_where.line, 0);
     ck_assert(!c->listeners[0].certificates_named);
     ck_assert_str_eq(c->listeners[0].hostname, "mx.example.org");
@@ -107,31 +103,30 @@ END_TEST
 
 START_TEST(every_value_arrives)
 {
-    struct conf *c =
-        load("hostname = MX.Example.ORG\nuser = u group = g worker-user = w workers = 3 lab = on\n"
-             "state-dir = state max-message-size = 1G max-recipients = 2000 "
-             "max-messages-per-session = 0 max-errors = 7\n"
-             "max-line-length = 1000 max-received-hops = 101 max-body-line = 998 command-timeout = "
-             "1h data-timeout = 4m\n"
-             "reply-timeout = 301s session-time = 1d min-rate = 5 greet-delay = 1500ms "
-             "max-connections = 10\n"
-             "max-connections-per-address = 11 max-connections-per-network = 12 session-memory = "
-             "128KiB busy-percent = 50\n"
-             "busy-timeout = 9 drain-idle = 8 shutdown-data-time = 0 bare-newline = normalize\n"
-             "trusted-networks = {\"192.0.2.0/24\", \"2001:db8::/32\"} diagnostic-networks = {}\n"
-             "certificate a { chain = tls/a.pem key = /k } certificate b { chain = \"/c\" key = "
-             "'/k b' }\n"
-             "listener mx { address = {\"127.0.0.1:25\", \"[::1]:25\"} role = mx\n tls = implicit "
-             "certificate = {b, a}\n"
-             " without-certificate = refuse-start expired = withhold require-tls = yes "
-             "no-starttls-for = {\"10.0.0.0/8\"}\n"
-             " hostname = other.example.org }\n"
-             "listener none { address = \"127.0.0.1:26\" tls = off certificate = {} }\n"
-             "log { format = json level = trace target = file file = \"/var/log/x\" }\n"
-             "delivery d { type = maildir path = \"/m/%%/%d/%u\" owner = o group = q file-mode = "
-             "0640 directory-mode = 2750 }\n"
-             "domain example.org { mailboxes = {alice} subaddress-separator = \"\" deliver = d }\n",
-             NULL);
+    struct conf *c = load("hostname = MX.Example.ORG\nuser = u group = g worker-user = w workers = 3 lab = on\n"
+                          "state-dir = state max-message-size = 1G max-recipients = 2000 "
+                          "max-messages-per-session = 0 max-errors = 7\n"
+                          "max-line-length = 1000 max-received-hops = 101 max-body-line = 998 command-timeout = "
+                          "1h data-timeout = 4m\n"
+                          "reply-timeout = 301s session-time = 1d min-rate = 5 greet-delay = 1500ms "
+                          "max-connections = 10\n"
+                          "max-connections-per-address = 11 max-connections-per-network = 12 session-memory = "
+                          "128KiB busy-percent = 50\n"
+                          "busy-timeout = 9 drain-idle = 8 shutdown-data-time = 0 bare-newline = normalize\n"
+                          "trusted-networks = {\"192.0.2.0/24\", \"2001:db8::/32\"} diagnostic-networks = {}\n"
+                          "certificate a { chain = tls/a.pem key = /k } certificate b { chain = \"/c\" key = "
+                          "'/k b' }\n"
+                          "listener mx { address = {\"127.0.0.1:25\", \"[::1]:25\"} role = mx\n tls = implicit "
+                          "certificate = {b, a}\n"
+                          " without-certificate = refuse-start expired = withhold require-tls = yes "
+                          "no-starttls-for = {\"10.0.0.0/8\"}\n"
+                          " hostname = other.example.org }\n"
+                          "listener none { address = \"127.0.0.1:26\" tls = off certificate = {} }\n"
+                          "log { format = json level = trace target = file file = \"/var/log/x\" }\n"
+                          "delivery d { type = maildir path = \"/m/%%/%d/%u\" owner = o group = q file-mode = "
+                          "0640 directory-mode = 2750 }\n"
+                          "domain example.org { mailboxes = {alice} subaddress-separator = \"\" deliver = d }\n",
+                          NULL);
     const struct conf_limits *l = &c->limits;
 
     ck_assert_str_eq(c->hostname, "mx.example.org");
@@ -141,15 +136,11 @@ START_TEST(every_value_arrives)
     ck_assert_str_eq(c->worker_user, "w");
     ck_assert(c->workers == 3 && c->lab && c->normalize_newlines);
     ck_assert_uint_eq(l->max_message_size, 1073741824);
-    ck_assert(l->max_recipients == 2000 && l->max_messages == 0 && l->max_errors == 7 &&
-              l->max_line == 1000);
-    ck_assert(l->max_hops == 101 && l->max_body_line == 998 && l->command_timeout == 3600 &&
-              l->data_timeout == 240);
-    ck_assert(l->reply_timeout == 301 && l->session_time == 86400 && l->min_rate == 5 &&
-              l->greet_delay_ms == 1500);
+    ck_assert(l->max_recipients == 2000 && l->max_messages == 0 && l->max_errors == 7 && l->max_line == 1000);
+    ck_assert(l->max_hops == 101 && l->max_body_line == 998 && l->command_timeout == 3600 && l->data_timeout == 240);
+    ck_assert(l->reply_timeout == 301 && l->session_time == 86400 && l->min_rate == 5 && l->greet_delay_ms == 1500);
     ck_assert(l->max_connections == 10 && l->max_per_address == 11 && l->max_per_network == 12);
-    ck_assert(l->session_memory == 131072 && l->busy_percent == 50 && l->busy_timeout == 9 &&
-              l->drain_idle == 8);
+    ck_assert(l->session_memory == 131072 && l->busy_percent == 50 && l->busy_timeout == 9 && l->drain_idle == 8);
     ck_assert_uint_eq(l->shutdown_data_time, 0);
     ck_assert(c->trusted_network_count == 2 && c->diagnostic_network_count == 0);
     ck_assert_uint_eq(c->certificate_count, 2);
@@ -161,13 +152,11 @@ START_TEST(every_value_arrives)
     ck_assert_uint_eq(c->listeners[0].where.line, 10);
     ck_assert(c->listeners[0].certificates_named && c->listeners[0].certificate_count == 2);
     ck_assert(c->listeners[0].certificates[0] == 1 && c->listeners[0].certificates[1] == 0);
-    ck_assert(c->listeners[0].without_certificate == CONF_WITHOUT_REFUSE_START &&
-              c->listeners[0].withhold_expired);
+    ck_assert(c->listeners[0].without_certificate == CONF_WITHOUT_REFUSE_START && c->listeners[0].withhold_expired);
     ck_assert(c->listeners[0].require_tls && c->listeners[0].no_starttls_for_count == 1);
     ck_assert_str_eq(c->listeners[0].hostname, "other.example.org");
     ck_assert(c->listeners[1].certificates_named && c->listeners[1].certificate_count == 0);
-    ck_assert(c->log_format == LOG_FORMAT_JSON && c->log_level == LOG_LEVEL_TRACE &&
-              c->log_target == CONF_LOG_FILE);
+    ck_assert(c->log_format == LOG_FORMAT_JSON && c->log_level == LOG_LEVEL_TRACE && c->log_target == CONF_LOG_FILE);
     ck_assert_str_eq(c->log_file, "/var/log/x");
     ck_assert_str_eq(c->deliveries[0].owner, "o");
     ck_assert_str_eq(c->deliveries[0].group, "q");
@@ -198,15 +187,13 @@ END_TEST
 START_TEST(aliases_stand_for_mailboxes)
 {
     struct conf *c =
-        load(LISTENER LOCAL
-             "domain \"example.org\" { mailboxes = {\"Alice\", \"bob\"} catch-all = \"all\"\n"
-             " aliases = {\"postmaster=ALICE\", \"team = alice , bob\", "
-             "\"all=team,postmaster,bob,carol@Example.NET\"} }\n"
-             "domain \"example.net\" { mailboxes = {\"carol\"} aliases = "
-             "{\"back=all@example.org\"} catch-all = carol }\n",
+        load(LISTENER LOCAL "domain \"example.org\" { mailboxes = {\"Alice\", \"bob\"} catch-all = \"all\"\n"
+                            " aliases = {\"postmaster=ALICE\", \"team = alice , bob\", "
+                            "\"all=team,postmaster,bob,carol@Example.NET\"} }\n"
+                            "domain \"example.net\" { mailboxes = {\"carol\"} aliases = "
+                            "{\"back=all@example.org\"} catch-all = carol }\n",
              NULL);
-    const struct conf_address *all = find(c, "example.org", "all"),
-                              *back = find(c, "example.net", "back");
+    const struct conf_address *all = find(c, "example.org", "all"), *back = find(c, "example.net", "back");
 
     ck_assert_uint_eq(all->mailbox_count, 3); /* each once */
     ck_assert_str_eq(c->mailboxes[all->mailboxes[0]].local, "alice");
@@ -219,8 +206,7 @@ START_TEST(aliases_stand_for_mailboxes)
     ck_assert_uint_eq(c->domains[1].catch_all->mailbox_count, 3);
     ck_assert_str_eq(c->domains[1].catch_all->local, "");
     for (unsigned i = 1; i < c->domains[1].address_count; i++)
-        ck_assert_int_lt(
-            strcmp(c->domains[1].addresses[i - 1].local, c->domains[1].addresses[i].local), 0);
+        ck_assert_int_lt(strcmp(c->domains[1].addresses[i - 1].local, c->domains[1].addresses[i].local), 0);
     conf_free(&c);
 }
 END_TEST
@@ -261,21 +247,19 @@ END_TEST
 
 START_TEST(lists_come_from_files)
 {
-    static const char *const files[] = {
-        "/etc/postern/people",
-        "\xef\xbb\xbf# people\r\nDora\r\n\r\n  emil # comment\r\nlast",
-        "/etc/postern/aliases",
-        "# a\nboth = dora, emil\npostmaster=both\n",
-        "/etc/postern/conf.d/more.conf",
-        "domain \"more.org\" { mailbox-file = \"list\" }\n",
-        "/etc/postern/conf.d/list",
-        "fritz",
-        NULL};
-    struct conf *c = load(
-        LISTENER LOCAL
-        "domain example.org { mailboxes = {alice} mailbox-file = people alias-file = aliases }\n"
-        "include(\"conf.d/more.conf\")\n",
-        files);
+    static const char *const files[] = {"/etc/postern/people",
+                                        "\xef\xbb\xbf# people\r\nDora\r\n\r\n  emil # comment\r\nlast",
+                                        "/etc/postern/aliases",
+                                        "# a\nboth = dora, emil\npostmaster=both\n",
+                                        "/etc/postern/conf.d/more.conf",
+                                        "domain \"more.org\" { mailbox-file = \"list\" }\n",
+                                        "/etc/postern/conf.d/list",
+                                        "fritz",
+                                        NULL};
+    struct conf *c =
+        load(LISTENER LOCAL "domain example.org { mailboxes = {alice} mailbox-file = people alias-file = aliases }\n"
+                            "include(\"conf.d/more.conf\")\n",
+             files);
 
     ck_assert_uint_eq(c->mailbox_count, 5);
     ck_assert_ptr_nonnull(find(c, "example.org", "dora"));
@@ -293,14 +277,13 @@ START_TEST(a_list_that_cannot_be_read_makes_the_domain_unavailable)
     struct conf_problems p = {0};
     struct conf *c = NULL;
 
-    ck_assert_int_eq(
-        load_with(&c,
-                  LISTENER LOCAL
-                  "domain example.org { mailboxes = {alice} mailbox-file = gone catch-all = dora\n"
-                  " aliases = {\"a=dora\", \"b=dora,alice\", \"c=b\"} }\n"
-                  "domain example.net { mailboxes = {x} aliases = {\"far=dora@example.org\"} }",
-                  NULL, &p),
-        0);
+    ck_assert_int_eq(load_with(&c,
+                               LISTENER LOCAL
+                               "domain example.org { mailboxes = {alice} mailbox-file = gone catch-all = dora\n"
+                               " aliases = {\"a=dora\", \"b=dora,alice\", \"c=b\"} }\n"
+                               "domain example.net { mailboxes = {x} aliases = {\"far=dora@example.org\"} }",
+                               NULL, &p),
+                     0);
     ck_assert(p.count == 1 && p.list[0].warning && p.errors == 0);
     ck_assert(c->domains[1].unavailable && !c->domains[0].unavailable);
     ck_assert_ptr_nonnull(find(c, "example.org", "alice"));
@@ -341,8 +324,7 @@ START_TEST(the_sample_loads_without_a_word)
     ck_assert_int_eq(conf_read_disk(NULL, TESTS_DIR "/../conf/postern.conf", &text, &len, &e), 0);
     if (conf_load(&c, "/etc/postern/postern.conf", text, &disk, &p) || p.count)
         ck_abort_msg("%s", conf_problem_text(&p.list[0]));
-    ck_assert(c->listener_count == 1 && c->listeners[0].address_count == 2 &&
-              c->mailbox_count == 2);
+    ck_assert(c->listener_count == 1 && c->listeners[0].address_count == 2 && c->mailbox_count == 2);
     conf_free(&c);
     free(text);
 }
@@ -376,9 +358,8 @@ START_TEST(a_hundred_thousand_mailboxes_load_at_once)
             buf_printf(&text, ",\n \"n%u\"", i);
     }
     buf_printf(&text, "} }\n");
-    c = load(buf_str(&text),
-             (const char *const[]){"/etc/postern/people", buf_str(&people), "/etc/postern/aliases",
-                                   buf_str(&aliases), NULL});
+    c = load(buf_str(&text), (const char *const[]){"/etc/postern/people", buf_str(&people), "/etc/postern/aliases",
+                                                   buf_str(&aliases), NULL});
     ck_assert_uint_eq(c->mailbox_count, 110001);
     ck_assert_uint_eq(c->domains[1].address_count, 200000);
     ck_assert_msg(seconds() - began < 10, "%.1f s", seconds() - began);
@@ -409,8 +390,7 @@ START_TEST(extremes_are_refused)
 
     for (unsigned i = 0; i < 100000; i++)
         buf_printf(&chain, "a%u=a%u\n", i, i + 1);
-    ck_assert_uint_ge(errors_of(LISTENER LOCAL
-                                "domain example.org { mailboxes = {a100000} alias-file = f }",
+    ck_assert_uint_ge(errors_of(LISTENER LOCAL "domain example.org { mailboxes = {a100000} alias-file = f }",
                                 (const char *const[]){"/etc/postern/f", buf_str(&chain), NULL}),
                       1);
     for (unsigned i = 0; i < 2100; i++)
@@ -421,11 +401,10 @@ START_TEST(extremes_are_refused)
             buf_printf(&fan, ",u%u", k);
         buf_printf(&fan, "\n");
     }
-    ck_assert_uint_ge(errors_of(LISTENER LOCAL
-                                "domain example.org { mailbox-file = u alias-file = f }",
-                                (const char *const[]){"/etc/postern/u", buf_str(&big),
-                                                      "/etc/postern/f", buf_str(&fan), NULL}),
-                      1);
+    ck_assert_uint_ge(
+        errors_of(LISTENER LOCAL "domain example.org { mailbox-file = u alias-file = f }",
+                  (const char *const[]){"/etc/postern/u", buf_str(&big), "/etc/postern/f", buf_str(&fan), NULL}),
+        1);
     for (unsigned i = 0; i < 100000; i++)
         buf_printf(&nest, "listener \"mx\" {");
     ck_assert_uint_ge(errors_of(buf_str(&nest), NULL), 20);
@@ -551,10 +530,8 @@ START_TEST(a_labels)
 }
 END_TEST
 
-SUITE_MAIN("conf_load", defaults_are_those_of_the_design, every_value_arrives,
-           domains_are_a_labels_and_sorted, aliases_stand_for_mailboxes,
-           postmaster_is_always_somebody, lists_come_from_files,
+SUITE_MAIN("conf_load", defaults_are_those_of_the_design, every_value_arrives, domains_are_a_labels_and_sorted,
+           aliases_stand_for_mailboxes, postmaster_is_always_somebody, lists_come_from_files,
            a_list_that_cannot_be_read_makes_the_domain_unavailable, the_environment_is_read,
-           the_sample_loads_without_a_word, a_hundred_thousand_mailboxes_load_at_once,
-           extremes_are_refused, state_dir_is_found_in_broken_files,
-           only_regular_text_files_are_read, a_labels)
+           the_sample_loads_without_a_word, a_hundred_thousand_mailboxes_load_at_once, extremes_are_refused,
+           state_dir_is_found_in_broken_files, only_regular_text_files_are_read, a_labels)

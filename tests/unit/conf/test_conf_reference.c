@@ -67,8 +67,7 @@ START_TEST(every_option_is_in_the_reference)
         free(item);
         count++;
     }
-    ck_assert_ptr_null(
-        strchr(page, '"')); /* macros take bare quotes away: samples would be wrong */
+    ck_assert_ptr_null(strchr(page, '"')); /* macros take bare quotes away: samples would be wrong */
     ck_assert_uint_eq(count, conf_option_count);
     free(page);
     buf_clear(&md);
@@ -81,12 +80,10 @@ START_TEST(every_row_is_whole)
     for (size_t i = 0; i < conf_option_count; i++) {
         const struct conf_option *o = &conf_options[i];
 
-        ck_assert_msg(o->help && strlen(o->help) > 10 && o->help[strlen(o->help) - 1] == '.', "%s",
-                      o->name);
+        ck_assert_msg(o->help && strlen(o->help) > 10 && o->help[strlen(o->help) - 1] == '.', "%s", o->name);
         ck_assert_msg(o->sample || o->fallback, "%s has neither a default nor a sample", o->name);
         ck_assert_msg(!o->required || !o->fallback, "%s", o->name);
-        ck_assert_msg(!o->floor || (o->rfc && o->floor >= o->min && o->floor <= o->max), "%s",
-                      o->name);
+        ck_assert_msg(!o->floor || (o->rfc && o->floor >= o->min && o->floor <= o->max), "%s", o->name);
         ck_assert_msg((o->type == CONF_WORD) == (o->words != NULL), "%s", o->name);
         ck_assert_msg(conf_option_find(o->section, o->name) == o, "%s stands there twice", o->name);
         ck_assert_msg(o->type == CONF_OWN || o->at != CONF_NO_FIELD, "%s", o->name);
@@ -97,31 +94,27 @@ END_TEST
 /* Each sample of the reference, put into a file, loads. */
 START_TEST(the_samples_load)
 {
-    static const char *const needed[CONF_SECTIONS] = {
-        [CONF_CERTIFICATE] = "chain = /c key = /k",
-        [CONF_LISTENER] = "address = \"127.0.0.1:1\"",
-        [CONF_DELIVERY] = "path = \"/m/%d/%u\"",
-        [CONF_DOMAIN] = "mailboxes = {\"alice\", \"bob\", \"carol\"}"};
+    static const char *const needed[CONF_SECTIONS] = {[CONF_CERTIFICATE] = "chain = /c key = /k",
+                                                      [CONF_LISTENER] = "address = \"127.0.0.1:1\"",
+                                                      [CONF_DELIVERY] = "path = \"/m/%d/%u\"",
+                                                      [CONF_DOMAIN] = "mailboxes = {\"alice\", \"bob\", \"carol\"}"};
     const struct conf_reader disk = {conf_read_disk, NULL};
 
     for (size_t i = 0; i < conf_option_count; i++) {
         const struct conf_option *o = &conf_options[i];
         const struct conf_section_row *row = &conf_sections[o->section];
         bool bare = o->sample && *o->sample == '{';
-        const char *value = o->sample ? o->sample : o->fallback, *rest = needed[o->section],
-                   *q = bare ? "" : "\"";
+        const char *value = o->sample ? o->sample : o->fallback, *rest = needed[o->section], *q = bare ? "" : "\"";
         bool has = rest && strncmp(rest, o->name, strlen(o->name)) == 0;
         char *one = o->section == CONF_GLOBAL
                         ? mem_printf("%s = %s%s%s\n", o->name, q, value, q)
-                        : mem_printf("%s %s { %s %s = %s%s%s }\n", row->name,
-                                     row->titled ? "\"t.org\"" : "", rest && !has ? rest : "",
-                                     o->name, q, value, q);
-        char *text =
-            mem_printf("%s%s\ncertificate mx { chain = /c key = /k }\nlistener l { address = "
-                       "\"127.0.0.1:0\" }\n"
-                       "domain example.com { mailboxes = {\"carol\"} deliver = local }\ndelivery "
-                       "local { path = \"/m/%%d/%%u\" }\n",
-                       one, strcmp(o->name, "hostname") == 0 ? "" : "hostname = mx.example.org\n");
+                        : mem_printf("%s %s { %s %s = %s%s%s }\n", row->name, row->titled ? "\"t.org\"" : "",
+                                     rest && !has ? rest : "", o->name, q, value, q);
+        char *text = mem_printf("%s%s\ncertificate mx { chain = /c key = /k }\nlistener l { address = "
+                                "\"127.0.0.1:0\" }\n"
+                                "domain example.com { mailboxes = {\"carol\"} deliver = local }\ndelivery "
+                                "local { path = \"/m/%%d/%%u\" }\n",
+                                one, strcmp(o->name, "hostname") == 0 ? "" : "hostname = mx.example.org\n");
         struct conf_problems p = {0};
         struct conf *c = NULL;
 

@@ -14,7 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-
 struct dns_server {
     char dir[64], resolver[64];
     const char *signed_zone, *plain_zone;
@@ -29,7 +28,8 @@ static inline unsigned server_free_port(void)
     socklen_t len = sizeof at;
 
     for (;;) {
-        int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), both;
+        int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+            both;
 
         at.sin_port = 0;
         ck_assert_int_eq(bind(udp, (struct sockaddr *)&at, len), 0);
@@ -53,7 +53,8 @@ static inline void server_spawn(struct dns_server *s)
     f = fopen(conf, "w");
     ck_assert_ptr_nonnull(f);
     fprintf(f,
-            "server:\n interface: 127.0.0.1\n port: %u\n username: \"\"\n chroot: \"\"\n directory: \"%s\"\n pidfile: \"\"\n"
+            "server:\n interface: 127.0.0.1\n port: %u\n username: \"\"\n chroot: \"\"\n directory: \"%s\"\n pidfile: "
+            "\"\"\n"
             " use-syslog: no\n logfile: \"%s/log\"\n do-daemonize: no\n module-config: \"iterator\"\n"
             " access-control: 127.0.0.0/8 allow\n local-zone: \"servfail.example\" always_refuse\n"
             "remote-control:\n control-enable: no\n"
@@ -75,7 +76,8 @@ static inline void server_spawn(struct dns_server *s)
 /* It listens: now, or not yet. */
 static inline bool server_listens(struct dns_server *s)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons((uint16_t)s->port)};
+    struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons((uint16_t)s->port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool up = connect(fd, (struct sockaddr *)&at, sizeof at) == 0;
 

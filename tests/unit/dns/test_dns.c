@@ -123,8 +123,8 @@ static void one_row(struct dns *d, char *line)
     ck_assert_ptr_nonnull(dns_ask_mail(d, col[0], take_mail, NULL));
     wait_for_answer(d);
     write_hosts(&hosts, mail);
-    ck_assert_msg(strcmp(verdict_name(mail->verdict), col[1]) == 0, "%s: %s instead of %s (%s)", col[0], verdict_name(mail->verdict),
-                  col[1], mail->words ? mail->words : "");
+    ck_assert_msg(strcmp(verdict_name(mail->verdict), col[1]) == 0, "%s: %s instead of %s (%s)", col[0],
+                  verdict_name(mail->verdict), col[1], mail->words ? mail->words : "");
     ck_assert_msg(mail->secure == (*col[2] == 'y'), "%s: secure %d", col[0], mail->secure);
     ck_assert_msg(mail->implicit == (*col[3] == 'y'), "%s: implicit %d", col[0], mail->implicit);
     ck_assert_msg(strcmp(buf_str(&hosts), col[4]) == 0, "%s: %s", col[0], buf_str(&hosts));
@@ -137,7 +137,8 @@ static void tlsa_of(struct dns *d, const char *host, enum dns_verdict want, unsi
 {
     ck_assert_ptr_nonnull(dns_ask_tlsa(d, host, 25, take_tlsa, NULL));
     wait_for_answer(d);
-    ck_assert_msg(tlsa->verdict == want && tlsa->count == count, "%s: %s, %u records", host, verdict_name(tlsa->verdict), tlsa->count);
+    ck_assert_msg(tlsa->verdict == want && tlsa->count == count, "%s: %s, %u records", host,
+                  verdict_name(tlsa->verdict), tlsa->count);
 }
 
 static void with_tlsa(struct dns *d)
@@ -265,16 +266,17 @@ START_TEST(names)
         size_t n;
         const char *want;
     } rows[] = {
-        {"\1a\2bc\0", 6, "a.bc"}, {"\0", 1, ""},           {"\1A\0", 3, "a"},      {"\1_\0", 3, "_"},   {"", 0, NULL},
-        {"\1a", 2, NULL},         {"\1a\0x", 4, NULL},     {"\5ab\0", 4, NULL},    {"\1 \0", 3, NULL},  {"\1.\0", 3, NULL},
-        {"\1\n\0", 3, NULL},      {"\300\14\0", 3, NULL},  {"\1\0\0", 3, NULL},
+        {"\1a\2bc\0", 6, "a.bc"}, {"\0", 1, ""},          {"\1A\0", 3, "a"},   {"\1_\0", 3, "_"},  {"", 0, NULL},
+        {"\1a", 2, NULL},         {"\1a\0x", 4, NULL},    {"\5ab\0", 4, NULL}, {"\1 \0", 3, NULL}, {"\1.\0", 3, NULL},
+        {"\1\n\0", 3, NULL},      {"\300\14\0", 3, NULL}, {"\1\0\0", 3, NULL},
     };
     unsigned char longest[300];
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char *got = dns_parse_name((const unsigned char *)rows[i].bytes, rows[i].n);
 
-        ck_assert_msg(rows[i].want ? got && strcmp(got, rows[i].want) == 0 : !got, "row %zu: %s", i, got ? got : "NULL");
+        ck_assert_msg(rows[i].want ? got && strcmp(got, rows[i].want) == 0 : !got, "row %zu: %s", i,
+                      got ? got : "NULL");
         free(got);
     }
     for (size_t i = 0; i < sizeof longest; i++)
@@ -286,7 +288,8 @@ END_TEST
 
 START_TEST(families_in_turn)
 {
-    static const char *const have[] = {"192.0.2.1:0", "192.0.2.2:0", "192.0.2.3:0", "[2001:db8::1]:0", "[2001:db8::2]:0"};
+    static const char *const have[] = {"192.0.2.1:0", "192.0.2.2:0", "192.0.2.3:0", "[2001:db8::1]:0",
+                                       "[2001:db8::2]:0"};
     static const char *const want[] = {"2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "192.0.2.3"};
     struct dns_host h = {.address_count = 5};
     char text[ADDR_TEXT];

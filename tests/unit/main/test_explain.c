@@ -85,7 +85,8 @@ static void must_be_explained(const char *path, const char *reply)
     if (reply[0] != '4' && reply[0] != '5')
         return;
     x = explain_find(reply, &general);
-    ck_assert_msg(x && !general && strncmp(x->who, "postern", 7) == 0, "%s: no row of explain_replies for: %s", path, reply);
+    ck_assert_msg(x && !general && strncmp(x->who, "postern", 7) == 0, "%s: no row of explain_replies for: %s", path,
+                  reply);
 }
 
 /* Returns how many refusals there were. */
@@ -128,7 +129,8 @@ START_TEST(every_reply_of_ours)
         snprintf(pattern, sizeof pattern, "%s/../src/%s/*.c", TESTS_DIR, rooms[r]);
         ck_assert_int_eq(glob(pattern, 0, NULL, &g), 0);
         for (size_t i = 0; i < g.gl_pathc; i++)
-            if (!strstr(g.gl_pathv[i], "/smtp/client") && !strstr(g.gl_pathv[i], "/smtp/dsn")) /* they judge others' servers */
+            if (!strstr(g.gl_pathv[i], "/smtp/client") &&
+                !strstr(g.gl_pathv[i], "/smtp/dsn")) /* they judge others' servers */
                 found += check_file(g.gl_pathv[i]);
         globfree(&g);
     }
@@ -195,4 +197,5 @@ START_TEST(rows_are_sound)
 }
 END_TEST
 
-SUITE_MAIN("explain", the_table, every_reply_of_ours, replies_in_parts, codes_are_whole, unknown_has_neighbours, rows_are_sound)
+SUITE_MAIN("explain", the_table, every_reply_of_ours, replies_in_parts, codes_are_whole, unknown_has_neighbours,
+           rows_are_sound)

@@ -60,7 +60,8 @@ START_TEST(a_whole_set)
     set_up();
     s = set_in("demo");
     ck_assert_msg(init_write(&s, &e) == 0, "%s", e.text);
-    ck_assert(is_there(s.dir, "postern.conf", 0644) && is_there(s.dir, "key.pem", 0600) && is_there(s.dir, "mail", 0700));
+    ck_assert(is_there(s.dir, "postern.conf", 0644) && is_there(s.dir, "key.pem", 0600) &&
+              is_there(s.dir, "mail", 0700));
     /* what run and check would make of it */
     conf = mem_printf("%s/postern.conf", s.dir);
     ck_assert_int_eq(generation_build(&g, GENERATION_FULL, conf, NULL, &p), 0);
@@ -140,8 +141,9 @@ END_TEST
 START_TEST(domains)
 {
     static const char *const good[] = {"example.test", "a.b", "xn--bcher-kva.example", "1.example", "a-b.example"};
-    static const char *const bad[] = {"", "example", ".test", "example.", "a..b", "-a.test", "a-.test", "a b.test", "a\".test",
-                                      "b\303\274cher.example", "a/../b.test"};
+    static const char *const bad[] = {"",           "example", ".test",    "example.", "a..b",
+                                      "-a.test",    "a-.test", "a b.test", "a\".test", "b\303\274cher.example",
+                                      "a/../b.test"};
     char label[80];
 
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)

@@ -34,8 +34,9 @@ START_TEST(the_page_is_the_table)
     printed = slurp(out);
     for (size_t i = 0; written[i] && written[i] == printed[i]; i++)
         line += written[i] == '\n';
-    ck_assert_msg(strcmp(written, printed) == 0,
-                  "docs/configuration.md differs in line %u: build/postern reference --markdown > docs/configuration.md", line);
+    ck_assert_msg(
+        strcmp(written, printed) == 0,
+        "docs/configuration.md differs in line %u: build/postern reference --markdown > docs/configuration.md", line);
     free(written);
     free(printed);
 }

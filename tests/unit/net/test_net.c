@@ -41,15 +41,15 @@ static void turn(void)
     ck_assert_int_eq(loop_turn(loop, false, turn_end, NULL), 0);
 }
 
-#define UNTIL(condition)                                                                            \
-    do {                                                                                            \
-        int64_t end_us = clock_now().mono_us + 10 * INT64_C(1000000);                               \
-                                                                                                    \
-        while (!(condition)) {                                                                      \
-            ck_assert_msg(clock_now().mono_us < end_us, "never: " #condition);                      \
-            turn();                                                                                 \
-            poll(NULL, 0, 1);                                                                       \
-        }                                                                                           \
+#define UNTIL(condition)                                                                                               \
+    do {                                                                                                               \
+        int64_t end_us = clock_now().mono_us + 10 * INT64_C(1000000);                                                  \
+                                                                                                                       \
+        while (!(condition)) {                                                                                         \
+            ck_assert_msg(clock_now().mono_us < end_us, "never: " #condition);                                         \
+            turn();                                                                                                    \
+            poll(NULL, 0, 1);                                                                                          \
+        }                                                                                                              \
     } while (0)
 
 /* ---- loop */

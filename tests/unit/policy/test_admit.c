@@ -20,7 +20,9 @@ START_TEST(every_row_of_the_table)
 
         if (line[0] == '#' || line[0] == '\n')
             continue;
-        ck_assert_int_eq(sscanf(line, "%u %u %u %7s | %31s %7s", &a.total, &a.from_address, &a.from_network, exempt, reason, busy), 6);
+        ck_assert_int_eq(
+            sscanf(line, "%u %u %u %7s | %31s %7s", &a.total, &a.from_address, &a.from_network, exempt, reason, busy),
+            6);
         a.exempt = strcmp(exempt, "yes") == 0;
         admit(&v, &l, &a);
         ck_assert_msg(strcmp(admit_reason_name(v.reason), reason) == 0, "line %d: %s", n, admit_reason_name(v.reason));

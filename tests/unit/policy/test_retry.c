@@ -77,7 +77,8 @@ END_TEST
 START_TEST(gaps_stay_within_a_fifth)
 {
     for (uint32_t tries = 1; tries < 100; tries++) {
-        int64_t low = retry_gap_us(&retry_plan_default, tries, 0), high = retry_gap_us(&retry_plan_default, tries, UINT32_MAX);
+        int64_t low = retry_gap_us(&retry_plan_default, tries, 0),
+                high = retry_gap_us(&retry_plan_default, tries, UINT32_MAX);
 
         ck_assert_int_lt(low, high);
         ck_assert_int_ge(low, 48 * S);

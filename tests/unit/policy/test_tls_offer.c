@@ -76,8 +76,8 @@ START_TEST(every_row_of_the_table)
 
     ck_assert_ptr_nonnull(f);
     for (int n = 1; fgets(line, sizeof line, f); n++) {
-        char mode[16], without[16], flags[32], certs[128], session[16], reason[32], offered[8], advertised[8], serves[8],
-            wanted[8], broken[8];
+        char mode[16], without[16], flags[32], certs[128], session[16], reason[32], offered[8], advertised[8],
+            serves[8], wanted[8], broken[8];
         struct tls_offer o;
         struct row r;
         long now;
@@ -90,7 +90,8 @@ START_TEST(every_row_of_the_table)
                       "line %d is not a row: %s", n, line);
         read_row(&r, mode, without, flags, certs, session, now);
         tls_offer(&o, &r.l, r.has_session ? &r.s : NULL, r.now);
-        ck_assert_msg(strcmp(tls_reason_name(o.reason), reason) == 0, "line %d: reason %s", n, tls_reason_name(o.reason));
+        ck_assert_msg(strcmp(tls_reason_name(o.reason), reason) == 0, "line %d: reason %s", n,
+                      tls_reason_name(o.reason));
         ck_assert_msg(o.offered == yes(offered), "line %d: offered", n);
         ck_assert_msg(o.advertised == yes(advertised), "line %d: advertised", n);
         ck_assert_msg(o.code == code, "line %d: code %d", n, o.code);

@@ -134,7 +134,8 @@ END_TEST
 
 START_TEST(nonsense_is_cut_off_and_others_are_served)
 {
-    static const char *const words[] = {"\n", "{\n", "[]\n", "null\n", "\"command\"\n", "{\"command\":1}\n", "\x00\xff\n", "{} {}\n"};
+    static const char *const words[] = {"\n",         "{\n",    "[]\n", "null\n", "\"command\"\n", "{\"command\":1}\n",
+                                        "\x00\xff\n", "{} {}\n"};
     char big[20000], answer[200];
     int quiet[5];
     size_t n;
@@ -196,4 +197,5 @@ START_TEST(nobody_is_there)
 }
 END_TEST
 
-SUITE_MAIN("control", questions_and_answers, nonsense_is_cut_off_and_others_are_served, one_that_never_reads, nobody_is_there)
+SUITE_MAIN("control", questions_and_answers, nonsense_is_cut_off_and_others_are_served, one_that_never_reads,
+           nobody_is_there)

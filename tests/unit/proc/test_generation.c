@@ -99,10 +99,9 @@ static const struct {
     const char *name, *text; /* NULL: deleted */
     enum tls_reason reason;
 } spoils[] = {
-    {"cert.pem", NULL, TLS_UNREADABLE},  {"key.pem", NULL, TLS_UNREADABLE},
-    {"cert.pem", "", TLS_UNPARSABLE},    {"key.pem", "", TLS_UNPARSABLE},
-    {"key.pem", "garbage", TLS_UNPARSABLE},
-    {"cert.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n", TLS_UNPARSABLE},
+    {"cert.pem", NULL, TLS_UNREADABLE},     {"key.pem", NULL, TLS_UNREADABLE},
+    {"cert.pem", "", TLS_UNPARSABLE},       {"key.pem", "", TLS_UNPARSABLE},
+    {"key.pem", "garbage", TLS_UNPARSABLE}, {"cert.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n", TLS_UNPARSABLE},
 };
 
 START_TEST(spoiled)

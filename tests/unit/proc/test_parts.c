@@ -54,7 +54,8 @@ static void put(const char *name, const char *text)
 
 START_TEST(the_first_death_costs_nothing_and_each_further_one_more)
 {
-    static const int64_t want[] = {0, 100000, 200000, 400000, 800000, 1600000, 3200000, 6400000, 12800000, 25600000, 30000000, 30000000};
+    static const int64_t want[] = {0,       100000,  200000,   400000,   800000,   1600000,
+                                   3200000, 6400000, 12800000, 25600000, 30000000, 30000000};
     struct backoff b = {0};
     int64_t now = 5 * SECOND;
 
@@ -300,5 +301,6 @@ START_TEST(a_store_may_use_its_directories_alone)
 }
 END_TEST
 
-SUITE_MAIN("parts", the_first_death_costs_nothing_and_each_further_one_more, every_way_a_file_changes, sealed_memory_stays_as_it_is,
-           messages_of_the_wrong_length_are_refused, a_child_keeps_what_it_was_given, WORKER a_store_may_use_its_directories_alone)
+SUITE_MAIN("parts", the_first_death_costs_nothing_and_each_further_one_more, every_way_a_file_changes,
+           sealed_memory_stays_as_it_is, messages_of_the_wrong_length_are_refused, a_child_keeps_what_it_was_given,
+           WORKER a_store_may_use_its_directories_alone)

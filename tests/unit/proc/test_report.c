@@ -13,9 +13,9 @@ static json_t *only(const json_t *report, const char *listener)
     json_t *l;
     size_t i;
 
-    json_array_foreach (json_object_get(report, "listeners"), i, l)
-        if (!listener || strcmp(json_string_value(json_object_get(l, "listener")), listener) == 0)
-            return l;
+    json_array_foreach(json_object_get(report, "listeners"), i,
+                       l) if (!listener ||
+                              strcmp(json_string_value(json_object_get(l, "listener")), listener) == 0) return l;
     ck_abort_msg("no listener %s", listener);
     return NULL;
 }
@@ -42,11 +42,13 @@ static void has_text(const json_t *report, const char *listener, const char *wor
 
 START_TEST(shapes)
 {
-    static const char *const listener_keys[] = {"listener", "role", "tls", "addresses", "offered", "advertised", "wanted", "serves",
-                                                "reason", "details", "hint", "withoutCertificate", "where", "certificate", "daysLeft",
-                                                "warnings", "certificates", "rejected"};
-    static const char *const cert_keys[] = {"title", "chain", "key", "file", "subject", "names", "keyType", "fingerprint", "notBefore",
-                                            "notAfter", "daysLeft", "usable", "reason", "details", "hint", "warnings", "fromSnapshot"};
+    static const char *const listener_keys[] = {
+        "listener", "role",        "tls",      "addresses", "offered",      "advertised",
+        "wanted",   "serves",      "reason",   "details",   "hint",         "withoutCertificate",
+        "where",    "certificate", "daysLeft", "warnings",  "certificates", "rejected"};
+    static const char *const cert_keys[] = {"title",   "chain",       "key",       "file",     "subject",     "names",
+                                            "keyType", "fingerprint", "notBefore", "notAfter", "daysLeft",    "usable",
+                                            "reason",  "details",     "hint",      "warnings", "fromSnapshot"};
     struct generation *g;
     json_t *report, *l, *c;
 
@@ -107,7 +109,8 @@ START_TEST(missing_is_two)
         json_t *report, *c;
 
         set_up();
-        snprintf(line, sizeof line, "listener \"mx\" { address = {\"127.0.0.1:0\"} role = mx without-certificate = %s }", without[i]);
+        snprintf(line, sizeof line,
+                 "listener \"mx\" { address = {\"127.0.0.1:0\"} role = mx without-certificate = %s }", without[i]);
         write_conf(line);
         put("key.pem", "garbage");
         g = build(GENERATION_FULL, NULL);
@@ -193,7 +196,8 @@ END_TEST
 
 /* ---- the log */
 
-static char *logged(void (*say)(const struct generation *, int64_t, int64_t), const struct generation *g, int64_t before, int64_t now)
+static char *logged(void (*say)(const struct generation *, int64_t, int64_t), const struct generation *g,
+                    int64_t before, int64_t now)
 {
     FILE *f = tmpfile();
     char *text = mem_alloc(65536);
@@ -288,4 +292,5 @@ START_TEST(what_the_clock_changes)
 }
 END_TEST
 
-SUITE_MAIN("report", shapes, correct_absences, missing_is_two, rejected_is_one, the_clock, start_lines, what_the_clock_changes)
+SUITE_MAIN("report", shapes, correct_absences, missing_is_two, rejected_is_one, the_clock, start_lines,
+           what_the_clock_changes)

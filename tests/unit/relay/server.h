@@ -45,7 +45,8 @@ static inline bool server_read(struct server_end *s)
 
     if (s->n == sizeof s->in)
         server_die("line too long", "");
-    r = s->ssl ? SSL_read(s->ssl, s->in + s->n, (int)(sizeof s->in - s->n)) : read(s->fd, s->in + s->n, sizeof s->in - s->n);
+    r = s->ssl ? SSL_read(s->ssl, s->in + s->n, (int)(sizeof s->in - s->n))
+               : read(s->fd, s->in + s->n, sizeof s->in - s->n);
     if (r <= 0)
         return false;
     s->n += (size_t)r;
@@ -165,7 +166,8 @@ static inline void server_end_well(struct server *s)
     int status = -1;
 
     ck_assert_int_eq(waitpid(s->pid, &status, 0), s->pid);
-    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the server's script was not followed (status %x)", (unsigned)status);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the server's script was not followed (status %x)",
+                  (unsigned)status);
 }
 
 #endif

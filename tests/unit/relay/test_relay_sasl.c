@@ -14,7 +14,8 @@ static int knows(Gsasl *lib, Gsasl_session *s, Gsasl_property prop)
         gsasl_property_set(s, prop, "secret");
         return GSASL_OK;
     case GSASL_VALIDATE_SIMPLE:
-        return strcmp(gsasl_property_fast(s, GSASL_PASSWORD), "secret") == 0 && strcmp(gsasl_property_fast(s, GSASL_AUTHID), "alice") == 0
+        return strcmp(gsasl_property_fast(s, GSASL_PASSWORD), "secret") == 0 &&
+                       strcmp(gsasl_property_fast(s, GSASL_AUTHID), "alice") == 0
                    ? GSASL_OK
                    : GSASL_AUTHENTICATION_ERROR;
     default:
@@ -76,7 +77,8 @@ START_TEST(each_mechanism)
         struct end e = login(rows[i].offered, "secret");
 
         ck_assert_msg(strcmp(e.mechanism, rows[i].chosen) == 0, "%s: %s", rows[i].offered, e.mechanism);
-        ck_assert_msg(e.server_ok && e.client_ok, "%s: server %d, client %d", rows[i].offered, e.server_ok, e.client_ok);
+        ck_assert_msg(e.server_ok && e.client_ok, "%s: server %d, client %d", rows[i].offered, e.server_ok,
+                      e.client_ok);
     }
 }
 END_TEST

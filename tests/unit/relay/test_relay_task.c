@@ -70,7 +70,8 @@ static void on_tick(void *arg)
 
 static void begin(void)
 {
-    struct relay_desk_setup s = {.hostname = "relay.example.org", .connect_timeout = 5, .idle_seconds = 60, .idle_most = 10};
+    struct relay_desk_setup s = {
+        .hostname = "relay.example.org", .connect_timeout = 5, .idle_seconds = 60, .idle_most = 10};
     struct err e;
     int fd;
 
@@ -113,7 +114,8 @@ static const char letter[] = "Subject: x\n\n.dot\nend\n";
 
 static void transfer(const struct relay_route *r, uint32_t rcpts, struct told *t)
 {
-    struct smtp_client_message m = {.sender = "me@example.org", .rcpts = to, .rcpt_count = rcpts, .size = sizeof letter - 1};
+    struct smtp_client_message m = {
+        .sender = "me@example.org", .rcpts = to, .rcpt_count = rcpts, .size = sizeof letter - 1};
     struct relay_job job = {.route = r, .message = &m, .fd = content(letter)};
     int64_t until = clock_now().mono_us + 20000000;
 
@@ -141,7 +143,9 @@ static void let_go(void)
 }
 
 #define HELLO "S: 220 mx.example.test ESMTP\nC: EHLO relay.example.org\n"
-#define MAIL_A "C: MAIL FROM:<me@example.org>*\nS: 250 2.1.0 ok\nC: RCPT TO:<a@example.net>*\nS: 250 2.1.5 ok\nC: DATA\nS: 354 go\nDATA\n"
+#define MAIL_A                                                                                                         \
+    "C: MAIL FROM:<me@example.org>*\nS: 250 2.1.0 ok\nC: RCPT TO:<a@example.net>*\nS: 250 2.1.5 ok\nC: DATA\nS: 354 "  \
+    "go\nDATA\n"
 #define TAKEN "S: 250 2.0.0 taken as 42"
 
 START_TEST(in_clear)
@@ -168,7 +172,9 @@ START_TEST(in_clear)
 END_TEST
 
 #define TLS_OFFERED "S: 250-mx.example.test\nS: 250-PIPELINING\nS: 250 STARTTLS\n"
-#define UP "C: STARTTLS\nS: 220 2.0.0 go\nTLS\nC: EHLO relay.example.org\nS: 250-mx.example.test\nS: 250-DSN\nS: 250 PIPELINING\n"
+#define UP                                                                                                             \
+    "C: STARTTLS\nS: 220 2.0.0 go\nTLS\nC: EHLO relay.example.org\nS: 250-mx.example.test\nS: 250-DSN\nS: 250 "        \
+    "PIPELINING\n"
 
 START_TEST(in_tls_verified)
 {
@@ -225,7 +231,8 @@ START_TEST(required_and_not_offered)
     ck_assert_int_eq(t.outcome[0], RELAY_DEFERRED);
     ck_assert_uint_eq(t.code[0], 451);
     ck_assert_str_eq(t.enhanced[0], "4.7.6");
-    ck_assert_msg(strstr(t.text[0], "STARTTLS is required and was not offered") && strstr(t.text[0], "HELP"), "%s", t.text[0]);
+    ck_assert_msg(strstr(t.text[0], "STARTTLS is required and was not offered") && strstr(t.text[0], "HELP"), "%s",
+                  t.text[0]);
     let_go();
     server_end_well(&s);
     end();
@@ -254,10 +261,12 @@ END_TEST
 
 START_TEST(each_recipient_its_own)
 {
-    const char *scripts[] = {HELLO "S: 250-mx.example.test\nS: 250 PIPELINING\n"
-                                   "C: MAIL FROM:<me@example.org>*\nC: RCPT TO:<a@example.net>*\nC: RCPT TO:<b@example.net>*\n"
-                                   "C: RCPT TO:<c@example.net>*\nC: DATA\nS: 250 2.1.0 ok\nS: 550 5.1.1 no such user\nS: 250 2.1.5 ok\n"
-                                   "S: 450 4.2.1 later\nS: 354 go\nDATA\n" TAKEN, NULL};
+    const char *scripts[] = {
+        HELLO "S: 250-mx.example.test\nS: 250 PIPELINING\n"
+              "C: MAIL FROM:<me@example.org>*\nC: RCPT TO:<a@example.net>*\nC: RCPT TO:<b@example.net>*\n"
+              "C: RCPT TO:<c@example.net>*\nC: DATA\nS: 250 2.1.0 ok\nS: 550 5.1.1 no such user\nS: 250 2.1.5 ok\n"
+              "S: 450 4.2.1 later\nS: 354 go\nDATA\n" TAKEN,
+        NULL};
     struct server s;
     struct relay_route r;
     struct told t;
@@ -341,7 +350,9 @@ END_TEST
 
 START_TEST(broken_in_the_middle)
 {
-    const char *scripts[] = {HELLO "S: 250 mx.example.test\nC: MAIL FROM:<me@example.org>*\nS: 250 ok\nC: RCPT*\nS: 250 ok\nC: DATA\nRST", NULL};
+    const char *scripts[] = {
+        HELLO "S: 250 mx.example.test\nC: MAIL FROM:<me@example.org>*\nS: 250 ok\nC: RCPT*\nS: 250 ok\nC: DATA\nRST",
+        NULL};
     struct server s;
     struct relay_route r;
     struct told t;
@@ -358,7 +369,8 @@ END_TEST
 
 START_TEST(refused_at_the_greeting)
 {
-    const char *later[] = {"S: 421 4.3.2 not now\nCLOSE", NULL}, *never[] = {"S: 554 5.7.1 not you\nC: QUIT\nS: 221 bye", NULL};
+    const char *later[] = {"S: 421 4.3.2 not now\nCLOSE", NULL},
+               *never[] = {"S: 554 5.7.1 not you\nC: QUIT\nS: 221 bye", NULL};
     struct server s;
     struct relay_route r;
     struct told t;
@@ -386,7 +398,8 @@ END_TEST
 
 START_TEST(with_a_login)
 {
-    const char *scripts[] = {"TLS\n" HELLO LOGIN_WANTED "S: 235 2.7.0 welcome\n" MAIL_A TAKEN, "TLS\n" HELLO LOGIN_WANTED "S: 535 5.7.8 no", NULL};
+    const char *scripts[] = {"TLS\n" HELLO LOGIN_WANTED "S: 235 2.7.0 welcome\n" MAIL_A TAKEN,
+                             "TLS\n" HELLO LOGIN_WANTED "S: 535 5.7.8 no", NULL};
     struct server s;
     struct relay_route r;
     struct told t;

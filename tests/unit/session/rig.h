@@ -37,7 +37,7 @@ struct rig {
     struct server *server;
     int log;
     /* the store */
-    bool hold;               /* answers wait */
+    bool hold; /* answers wait */
     bool no_files;
     bool sealed;             /* files that refuse every write */
     enum sink_result result; /* of the answers to come */
@@ -90,7 +90,8 @@ static inline void rig_certificate(bool good)
     if (good)
         ck_assert_msg(cert_make_local(dir, "mx.example.test", 90, &e) == 0, "%s", e.text);
     cert_source_read(&src, &c);
-    cert_slot_choose(&rig.cert, &rig.conf->certificates[0], &src, NULL, "mx.example.test", clock_now().real_us / 1000000);
+    cert_slot_choose(&rig.cert, &rig.conf->certificates[0], &src, NULL, "mx.example.test",
+                     clock_now().real_us / 1000000);
     rig.has_cert = true;
     cert_source_free(&src);
     for (unsigned i = 0; good && i < 4; i++)
@@ -149,8 +150,13 @@ static inline void rig_start(const char *listeners, bool good, void (*tune)(stru
         rig_listen(i);
     }
     rig.setup = (struct server_setup){
-        .conf = rig.conf, .tls = rig.tls, .sockets = rig.socket, .socket_count = rig.conf->listener_count,
-        .leader_fd = leader[1], .store_fd = store[1], .generation = 1,
+        .conf = rig.conf,
+        .tls = rig.tls,
+        .sockets = rig.socket,
+        .socket_count = rig.conf->listener_count,
+        .leader_fd = leader[1],
+        .store_fd = store[1],
+        .generation = 1,
     };
     ck_assert_int_eq(share_new(&rig.setup.share, 1024, &e), 0);
     rig.setup.slot = share_take(rig.setup.share, 1);
@@ -257,15 +263,15 @@ static inline void rig_turn(void)
 }
 
 /* Turns until the condition holds; the deadline is for a broken program. */
-#define RIG_UNTIL(condition)                                                                        \
-    do {                                                                                            \
-        int64_t rig_end = clock_now().mono_us + RIG_PATIENCE_US;                                    \
-                                                                                                    \
-        while (!(condition)) {                                                                      \
-            ck_assert_msg(clock_now().mono_us < rig_end, "never: " #condition);                     \
-            rig_turn();                                                                             \
-            poll(NULL, 0, 1);                                                                       \
-        }                                                                                           \
+#define RIG_UNTIL(condition)                                                                                           \
+    do {                                                                                                               \
+        int64_t rig_end = clock_now().mono_us + RIG_PATIENCE_US;                                                       \
+                                                                                                                       \
+        while (!(condition)) {                                                                                         \
+            ck_assert_msg(clock_now().mono_us < rig_end, "never: " #condition);                                        \
+            rig_turn();                                                                                                \
+            poll(NULL, 0, 1);                                                                                          \
+        }                                                                                                              \
     } while (0)
 
 /* What the last committed message holds. Caller frees. */
@@ -357,7 +363,8 @@ static inline void client_take(struct client *c)
     ssize_t n = -1;
 
     errno = EAGAIN;
-    while (c->len < sizeof c->got - 1 && (n = recv(c->fd, c->got + c->len, sizeof c->got - 1 - c->len, MSG_DONTWAIT)) > 0)
+    while (c->len < sizeof c->got - 1 &&
+           (n = recv(c->fd, c->got + c->len, sizeof c->got - 1 - c->len, MSG_DONTWAIT)) > 0)
         c->len += (size_t)n;
     c->got[c->len] = '\0';
     if (c->len < sizeof c->got - 1) {

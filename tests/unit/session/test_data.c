@@ -301,6 +301,6 @@ START_TEST(ids_differ)
 }
 END_TEST
 
-SUITE_MAIN("session/data", a_message_goes_in, pipelined_messages_go_in, what_the_store_refuses_is_4xx, a_write_that_fails_is_4xx,
-           reset_in_data, half_close_in_data, half_close_behind_a_message, reset_in_commit, timeout_in_commit,
-           memory_limit_in_commit, gone_while_waiting_for_a_file, store_dies, ids_differ)
+SUITE_MAIN("session/data", a_message_goes_in, pipelined_messages_go_in, what_the_store_refuses_is_4xx,
+           a_write_that_fails_is_4xx, reset_in_data, half_close_in_data, half_close_behind_a_message, reset_in_commit,
+           timeout_in_commit, memory_limit_in_commit, gone_while_waiting_for_a_file, store_dies, ids_differ)

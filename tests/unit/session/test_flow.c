@@ -327,6 +327,6 @@ START_TEST(events_have_their_names)
 }
 END_TEST
 
-SUITE_MAIN("session/flow", greeting_and_quit, many_replies_for_one_batch, slow_reader, half_close_is_answered, last_words_arrive,
-           byte_by_byte, memory_limit, idle_sessions_are_small, connections_are_counted, a_flood_of_refusals_is_few_lines,
-           a_flood_of_words_is_few_lines, loopback_is_exempt, events_have_their_names)
+SUITE_MAIN("session/flow", greeting_and_quit, many_replies_for_one_batch, slow_reader, half_close_is_answered,
+           last_words_arrive, byte_by_byte, memory_limit, idle_sessions_are_small, connections_are_counted,
+           a_flood_of_refusals_is_few_lines, a_flood_of_words_is_few_lines, loopback_is_exempt, events_have_their_names)

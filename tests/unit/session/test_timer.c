@@ -426,6 +426,7 @@ START_TEST(leader_dies)
 }
 END_TEST
 
-SUITE_MAIN("session/timer", command_timeout, data_timeout, session_time, too_slow_in_a_line, too_slow_in_data, fast_enough_in_data,
-           busy_gives_less_time, reply_timeout, greeting_is_delayed, early_talker_with_delay, early_talker_without_delay, drain,
-           drained_at_once_when_empty, close_old, shutdown_waits_for_data, shutdown_does_not_wait_for_ever, leader_dies)
+SUITE_MAIN("session/timer", command_timeout, data_timeout, session_time, too_slow_in_a_line, too_slow_in_data,
+           fast_enough_in_data, busy_gives_less_time, reply_timeout, greeting_is_delayed, early_talker_with_delay,
+           early_talker_without_delay, drain, drained_at_once_when_empty, close_old, shutdown_waits_for_data,
+           shutdown_does_not_wait_for_ever, leader_dies)

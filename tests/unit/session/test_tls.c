@@ -382,8 +382,9 @@ START_TEST(withheld)
 {
     struct client *c;
 
-    rig_start("listener \"mx\" { address = {\"127.0.0.1:0\"} role = mx tls = starttls no-starttls-for = {\"192.0.2.0/24\"} }\n", true,
-              NULL);
+    rig_start("listener \"mx\" { address = {\"127.0.0.1:0\"} role = mx tls = starttls no-starttls-for = "
+              "{\"192.0.2.0/24\"} }\n",
+              true, NULL);
     c = client_from("192.0.2.1:1");
     client_send(c, HELLO);
     RIG_UNTIL(client_has(c, "250 "));
@@ -424,7 +425,6 @@ START_TEST(close_old_waits_for_a_handshake)
 END_TEST
 
 SUITE_MAIN("session/tls", starttls, key_updates_take_turns, injection_in_one_packet, injection_behind_the_buffer,
-           not_tls_behind_the_220,
-           client_does_not_trust, handshake_deadline, implicit, smtp_text_on_an_implicit_port, silence_on_an_implicit_port,
-           not_configured_is_said_once, left_without_tls, close_at_the_greeting, tempfail, withheld,
-           close_old_waits_for_a_handshake)
+           not_tls_behind_the_220, client_does_not_trust, handshake_deadline, implicit, smtp_text_on_an_implicit_port,
+           silence_on_an_implicit_port, not_configured_is_said_once, left_without_tls, close_at_the_greeting, tempfail,
+           withheld, close_old_waits_for_a_handshake)

@@ -28,8 +28,8 @@ enum meddle_op {
 };
 
 static const char *const meddle_names[MEDDLE_OPS] = {
-    "create", "create_named", "write", "link", "unlink", "mkdir", "open_dir", "flush_start", "flush_check", "flush_data",
-    "flush_dir", "flush_fs", "step"};
+    "create",      "create_named", "write",      "link",      "unlink",   "mkdir", "open_dir",
+    "flush_start", "flush_check",  "flush_data", "flush_dir", "flush_fs", "step"};
 
 static struct {
     int op;             /* -1: any */

@@ -133,8 +133,11 @@ static inline void queue_rig_put(const struct queue_rig *r, const char *id, cons
                                  const char *to, int64_t age_s, const char *log)
 {
     struct queue_rcpt rcpts[64];
-    struct queue_head h = {.size = strlen(RIG_CONTENT), .arrived_us = clock_now().real_us - age_s * 1000000,
-                           .sender = {from, strlen(from)}, .client_name = {"", 0}, .rcpts = rcpts};
+    struct queue_head h = {.size = strlen(RIG_CONTENT),
+                           .arrived_us = clock_now().real_us - age_s * 1000000,
+                           .sender = {from, strlen(from)},
+                           .client_name = {"", 0},
+                           .rcpts = rcpts};
     char *copy = mem_str(to), *save = NULL, *path = mem_printf("%s/queue/.%s", r->dir, id),
          *name = mem_printf("%s/queue/%s", r->dir, id);
     struct buf b = {0};
@@ -145,8 +148,8 @@ static inline void queue_rig_put(const struct queue_rig *r, const char *id, cons
     for (char *s = strtok_r(copy, " ", &save); s; s = strtok_r(NULL, " ", &save)) {
         bool all = *s == '!';
 
-        rcpts[h.rcpt_count++] = (struct queue_rcpt){.address = {s + all, strlen(s + all)},
-                                                    .route = {route, strlen(route)}, .notify = all ? 14 : 0};
+        rcpts[h.rcpt_count++] = (struct queue_rcpt){
+            .address = {s + all, strlen(s + all)}, .route = {route, strlen(route)}, .notify = all ? 14 : 0};
     }
     if (queue_file_write(&b, &h, &e) < 0)
         RIG_DIE("%s", e.text);
@@ -238,8 +241,12 @@ static inline int rig_relay_say(int relay, const struct relay_transfer *t, uint3
 {
     static const char *const enhanced[] = {"2.0.0", "2.0.0", "4.2.0", "5.1.1"};
     static const uint16_t code[] = {250, 250, 450, 550};
-    struct relay_result r = {.number = t->number, .index = t->rcpts[i].index, .outcome = outcome, .code = code[outcome],
-                             .remote = {"mx.example.net[192.0.2.25]", 26}, .text = {"so it is", 8}};
+    struct relay_result r = {.number = t->number,
+                             .index = t->rcpts[i].index,
+                             .outcome = outcome,
+                             .code = code[outcome],
+                             .remote = {"mx.example.net[192.0.2.25]", 26},
+                             .text = {"so it is", 8}};
     struct buf b = {0};
     int rc;
 
@@ -263,7 +270,8 @@ static inline int rig_relay_done(int relay, struct rig_transfer *t, enum relay_h
     return rc;
 }
 
-static inline void rig_relay_all(int relay, struct rig_transfer *t, enum relay_outcome outcome, enum relay_health health)
+static inline void rig_relay_all(int relay, struct rig_transfer *t, enum relay_outcome outcome,
+                                 enum relay_health health)
 {
     for (uint32_t i = 0; i < t->t.rcpt_count; i++)
         rig_relay_say(relay, &t->t, i, outcome);

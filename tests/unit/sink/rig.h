@@ -67,8 +67,8 @@ static inline void rig_conf_new(struct rig_conf *c, const char *where, unsigned 
     chmod(c->dir, 0755);
     snprintf(base, sizeof base, "%s/mail", c->dir);
     snprintf(c->template, sizeof c->template, "%s/%%d/%%u", base);
-    c->deliveries[0] = (struct conf_delivery){
-        .title = "local", .path = c->template, .file_mode = 0600, .dir_mode = 0700};
+    c->deliveries[0] =
+        (struct conf_delivery){.title = "local", .path = c->template, .file_mode = 0600, .dir_mode = 0700};
     c->conf.deliveries = c->deliveries;
     c->conf.delivery_count = 1;
     c->conf.hostname = "mx.example.org";

@@ -139,8 +139,11 @@ static int nothing(int fd)
     return 0;
 }
 
-static const struct fsops counting = {
-    .flush_data = slow_flush, .flush_dir = slow_flush, .flush_fs = count_fs, .flush_check = count_check, .flush_start = nothing};
+static const struct fsops counting = {.flush_data = slow_flush,
+                                      .flush_dir = slow_flush,
+                                      .flush_fs = count_fs,
+                                      .flush_check = count_check,
+                                      .flush_start = nothing};
 
 static struct flusher *counting_flusher(int force)
 {

@@ -479,6 +479,7 @@ START_TEST(quota_met_by_a_write)
 }
 END_TEST
 
-SUITE_MAIN("power", killed_at_every_step, killed_at_every_step_with_named_files, power_cut_that_loses_names_flush_for_each,
-           power_cut_that_loses_names_flush_for_all, power_cut_that_loses_data_flush_for_each,
-           power_cut_that_loses_data_flush_for_all, quota_met_by_a_name, quota_met_by_a_flush, quota_met_by_a_write)
+SUITE_MAIN("power", killed_at_every_step, killed_at_every_step_with_named_files,
+           power_cut_that_loses_names_flush_for_each, power_cut_that_loses_names_flush_for_all,
+           power_cut_that_loses_data_flush_for_each, power_cut_that_loses_data_flush_for_all, quota_met_by_a_name,
+           quota_met_by_a_flush, quota_met_by_a_write)

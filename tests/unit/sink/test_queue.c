@@ -66,7 +66,8 @@ START_TEST(recipients_progress_one_by_one)
     ck_assert_str_eq(t.t.rcpts[0].address, "b@example.net");
     ck_assert_uint_eq(t.t.rcpts[0].index, 1);
     text = queue_rig_read(&r, "a1");
-    ck_assert_ptr_nonnull(strstr(text, "try 1 rcpt 0 delivered 250 2.0.0 by mx.example.net[192.0.2.25] \"so it is\"\n"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "try 1 rcpt 0 delivered 250 2.0.0 by mx.example.net[192.0.2.25] \"so it is\"\n"));
     ck_assert_ptr_nonnull(strstr(text, "try 1 rcpt 1 deferred 450 4.2.0 by "));
     ck_assert_ptr_nonnull(strstr(text, "rcpt 2 reported -\n"));
     rig_relay_all(r.relay, &t, RELAY_DELIVERED, RELAY_HEALTH_GOOD);
@@ -440,8 +441,17 @@ END_TEST
 
 START_TEST(requests_are_checked)
 {
-    static const char *const bad[] = {"", "lis", "show", "delete", "hold", "delete domain=", "list older=x", "list older=0",
-                                      "show ../x", "list all  held", "show all"};
+    static const char *const bad[] = {"",
+                                      "lis",
+                                      "show",
+                                      "delete",
+                                      "hold",
+                                      "delete domain=",
+                                      "list older=x",
+                                      "list older=0",
+                                      "show ../x",
+                                      "list all  held",
+                                      "show all"};
     struct queue_request r;
     struct err e;
 
@@ -461,7 +471,8 @@ START_TEST(damaged_files_are_left_alone)
 
     queue_rig_dir(&r);
     queue_rig_put(&r, "a1", "", "smarthost", "b@example.net", 0, "2026-11-23T07:05:00Z nonsense\n");
-    queue_rig_put(&r, "a2", "", "smarthost", "b@example.net", 0, "2026-11-23T07:05:00Z try 1 rcpt 0 deliv"); /* cut off */
+    queue_rig_put(&r, "a2", "", "smarthost", "b@example.net", 0,
+                  "2026-11-23T07:05:00Z try 1 rcpt 0 deliv"); /* cut off */
     path = mem_printf("%s/queue/a3", r.dir);
     f = fopen(path, "w");
     fputs("postern-queue 1\nsize: 0000", f);
@@ -473,7 +484,8 @@ START_TEST(damaged_files_are_left_alone)
     ck_assert_str_eq(t.t.id, "a2");
     rig_relay_all(r.relay, &t, RELAY_DEFERRED, RELAY_HEALTH_GOOD);
     queue_rig_until(strstr(queue_rig_read(&r, "a2"), "Hello\n20") != NULL &&
-                    strstr(queue_rig_read(&r, "a2"), "deferred 450") != NULL, "a log without the cut-off line");
+                        strstr(queue_rig_read(&r, "a2"), "deferred 450") != NULL,
+                    "a log without the cut-off line");
     ck_assert_ptr_null(strstr(queue_rig_read(&r, "a2"), "deliv"));
     ck_assert(queue_rig_says(&r, "status", "\"damaged\":2"));
     ck_assert(queue_rig_has(&r, "a1") && queue_rig_has(&r, "a3"));

@@ -26,7 +26,9 @@ static const struct {
     {"back\\slash", "back\\x5cslash", "back\\x5cslash"},
     {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
     {"\xff\xc3\xbc", "\\xff\\xc3\\xbc", "\\xff\\xc3\\xbc"},
-    {"\xc2\x9b" "31m", "\\xc2\\x9b31m", "\\xc2\\x9b31m"}, /* a control sequence of terminals, in UTF-8 */
+    {"\xc2\x9b"
+     "31m",
+     "\\xc2\\x9b31m", "\\xc2\\x9b31m"}, /* a control sequence of terminals, in UTF-8 */
     {"\x1b[2J\x7f", "\\x1b[2J\\x7f", "\\x1b[2J\\x7f"},
     {"", "", ""},
 };
@@ -56,8 +58,8 @@ END_TEST
 
 START_TEST(there_is_one_way_to_write_a_text)
 {
-    static const char *const bad[] = {"a b", "a<", "\\", "\\x", "\\x4", "\\x41", "\\X0a", "\\x0A", "\\n", "\xff", "a\n",
-                                      "\\xc3\\xbc", "\xc3\xbc\\xff", "\xc2\x9b"};
+    static const char *const bad[] = {"a b",   "a<",  "\\",   "\\x", "\\x4",       "\\x41",         "\\X0a",
+                                      "\\x0A", "\\n", "\xff", "a\n", "\\xc3\\xbc", "\xc3\xbc\\xff", "\xc2\x9b"};
     char room[64];
     size_t n;
 
@@ -98,18 +100,19 @@ END_TEST
 
 /* ---- heads */
 
-static const char whole[] = "postern-queue 1\n"
-                            "size: 00000000000000000005\n"
-                            "id: 6b03d3bf000001\n"
-                            "arrived: 2026-11-23T07:00:00Z 1795417200123456\n"
-                            "from: <alice@example.org>\n"
-                            "params: body=8bitmime smtputf8 requiretls ret=hdrs envid=QQ+2B\n"
-                            "auth: alice@example.org\n"
-                            "client: [192.0.2.1] laptop\n"
-                            "rcpt: <bob@example.net> route=smarthost notify=failure,delay orcpt=rfc822;Bob@example.net\n"
-                            "rcpt: <c@example.net> route=mx\n"
-                            "\n"
-                            "hello";
+static const char whole[] =
+    "postern-queue 1\n"
+    "size: 00000000000000000005\n"
+    "id: 6b03d3bf000001\n"
+    "arrived: 2026-11-23T07:00:00Z 1795417200123456\n"
+    "from: <alice@example.org>\n"
+    "params: body=8bitmime smtputf8 requiretls ret=hdrs envid=QQ+2B\n"
+    "auth: alice@example.org\n"
+    "client: [192.0.2.1] laptop\n"
+    "rcpt: <bob@example.net> route=smarthost notify=failure,delay orcpt=rfc822;Bob@example.net\n"
+    "rcpt: <c@example.net> route=mx\n"
+    "\n"
+    "hello";
 
 START_TEST(a_head_reads_as_it_stands)
 {
@@ -377,7 +380,8 @@ static void dump(struct buf *out, const struct queue_state *s)
 
 static void some_entry(struct queue_entry *en, const struct queue_state *s)
 {
-    *en = (struct queue_entry){.at_us = (int64_t)any(1u << 28) * 6000000, .kind = (enum queue_entry_kind)any(QUEUE_ENTRIES)};
+    *en = (struct queue_entry){.at_us = (int64_t)any(1u << 28) * 6000000,
+                               .kind = (enum queue_entry_kind)any(QUEUE_ENTRIES)};
     if (en->kind <= QUEUE_ENTRY_REPORTED)
         en->rcpt = any(s->rcpt_count);
     if (en->kind <= QUEUE_ENTRY_FAILED) {
@@ -457,7 +461,8 @@ static const struct {
 #define T "2026-11-23T07:05:00Z "
     {T "try 1 rcpt 0 deferred 451 4.7.6 at mx.example.net[192.0.2.25] \"no STARTTLS\"\n", NULL},
     {T "try 1 rcpt 0 delivered 250 2.0.0 by mx.example.net[192.0.2.25] \"Ok\" tls \"TLSv1.3, verified\"\n", NULL},
-    {T "try 1 rcpt 1 failed 550 5.1.1 here \"\"\n" T "rcpt 1 reported 6b03\n" T "held \"by hand\"\n" T "released\n" T "retry\n",
+    {T "try 1 rcpt 1 failed 550 5.1.1 here \"\"\n" T "rcpt 1 reported 6b03\n" T "held \"by hand\"\n" T "released\n" T
+       "retry\n",
      NULL},
     {T "rcpt 0 expired\n" T "rcpt 0 reported -\n", NULL},
     {T "retry\n\n", "line 2"},

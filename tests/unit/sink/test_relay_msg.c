@@ -7,14 +7,32 @@
 #include "unit/suite.h"
 
 static const struct relay_transfer whole = {
-    .number = 7, .rcpt_count = 2, .size = 4321, .offset = 300, .body_8bit = true, .requiretls = true, .ret = 2,
-    .id = "6b03", .route = "smarthost", .domain = "", .sender = "", .envid = "QQ", .auth = NULL,
+    .number = 7,
+    .rcpt_count = 2,
+    .size = 4321,
+    .offset = 300,
+    .body_8bit = true,
+    .requiretls = true,
+    .ret = 2,
+    .id = "6b03",
+    .route = "smarthost",
+    .domain = "",
+    .sender = "",
+    .envid = "QQ",
+    .auth = NULL,
     .rcpts = {{3, 6, "bob@example.net", "rfc822;b"}, {5, 0, "c@example.net", NULL}},
 };
 
 static const struct relay_result said = {
-    .number = 7, .index = 3, .outcome = RELAY_DEFERRED, .code = 451, .enhanced = "4.7.6", .local = true,
-    .remote = {"mx[192.0.2.1]", 13}, .text = {"no \0 STARTTLS", 13}, .tls = {"", 0},
+    .number = 7,
+    .index = 3,
+    .outcome = RELAY_DEFERRED,
+    .code = 451,
+    .enhanced = "4.7.6",
+    .local = true,
+    .remote = {"mx[192.0.2.1]", 13},
+    .text = {"no \0 STARTTLS", 13},
+    .tls = {"", 0},
 };
 
 START_TEST(a_transfer_comes_back)

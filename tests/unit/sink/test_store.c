@@ -340,12 +340,14 @@ START_TEST(another_file_system_gets_a_copy)
 
     begin(2);
     snprintf(base, sizeof base, "/dev/shm/postern-store.%d", (int)getpid());
-    if (stat(c.dir, &here) < 0 || stat("/dev/shm", &there) < 0 || here.st_dev == there.st_dev || mkdir(base, 0755) < 0) {
+    if (stat(c.dir, &here) < 0 || stat("/dev/shm", &there) < 0 || here.st_dev == there.st_dev ||
+        mkdir(base, 0755) < 0) {
         printf("SKIP another_file_system_gets_a_copy: /dev/shm is no second file system here\n");
         rig_conf_free(&c);
         return;
     }
-    c.deliveries[1] = (struct conf_delivery){.title = "shm", .path = mem_printf("%s/%%d/%%u", base), .file_mode = 0640, .dir_mode = 0750};
+    c.deliveries[1] = (struct conf_delivery){
+        .title = "shm", .path = mem_printf("%s/%%d/%%u", base), .file_mode = 0640, .dir_mode = 0750};
     c.conf.delivery_count = 2;
     rig_mailboxes(&c, 2, 1, base);
     start();
@@ -384,8 +386,11 @@ START_TEST(another_owner_gets_files_of_his_own)
         return;
     }
     snprintf(base, sizeof base, "%s/theirs", c.dir);
-    c.deliveries[1] = (struct conf_delivery){
-        .title = "theirs", .path = mem_printf("%s/%%d/%%u", base), .owner = "nobody", .file_mode = 0600, .dir_mode = 0700};
+    c.deliveries[1] = (struct conf_delivery){.title = "theirs",
+                                             .path = mem_printf("%s/%%d/%%u", base),
+                                             .owner = "nobody",
+                                             .file_mode = 0600,
+                                             .dir_mode = 0700};
     c.conf.delivery_count = 2;
     rig_mailboxes(&c, 2, 1, base);
     start();
@@ -660,7 +665,8 @@ START_TEST(a_base_that_cannot_be_made_is_not_fatal)
     begin(1);
     snprintf(file, sizeof file, "%s/file", c.dir);
     close(open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-    c.deliveries[1] = (struct conf_delivery){.title = "bad", .path = mem_printf("%s/x/%%u", file), .file_mode = 0600, .dir_mode = 0700};
+    c.deliveries[1] = (struct conf_delivery){
+        .title = "bad", .path = mem_printf("%s/x/%%u", file), .file_mode = 0600, .dir_mode = 0700};
     c.conf.delivery_count = 2;
     snprintf(file, sizeof file, "%s/file/x", c.dir);
     rig_mailboxes(&c, 1, 1, file);
@@ -680,5 +686,6 @@ SUITE_MAIN("store", a_message_arrives_with_its_rights, modes_are_those_of_the_co
            a_base_that_is_gone_is_said_and_comes_back, links_are_not_followed, all_recipients_or_none,
            another_file_system_gets_a_copy, another_owner_gets_files_of_his_own, an_owner_that_does_not_exist,
            nonsense_ends_the_channel_and_nothing_else, a_size_that_lies_is_not_published,
-           descriptors_are_for_writing_only, a_greedy_worker_gets_its_share, a_worker_that_dies_leaves_nothing_half, files_are_made_in_changing_places,
-           the_end_of_the_leader_ends_the_store, a_base_that_cannot_be_made_is_not_fatal)
+           descriptors_are_for_writing_only, a_greedy_worker_gets_its_share, a_worker_that_dies_leaves_nothing_half,
+           files_are_made_in_changing_places, the_end_of_the_leader_ends_the_store,
+           a_base_that_cannot_be_made_is_not_fatal)

@@ -493,7 +493,8 @@ START_TEST(memory_ends_while_the_store_is_behind)
 }
 END_TEST
 
-static void check_gone(struct peer *p, struct rig_letter *committed, struct rig_letter *waiting, struct sink_message *open)
+static void check_gone(struct peer *p, struct rig_letter *committed, struct rig_letter *waiting,
+                       struct sink_message *open)
 {
     struct sink_answer a;
     uint32_t to = 0;

@@ -231,5 +231,5 @@ START_TEST(errno_becomes_a_result)
 END_TEST
 
 SUITE_MAIN("store_msg", records_come_back, every_cut_record_is_refused, every_number_is_checked,
-           a_count_that_lies_is_refused, a_datagram_holds_whole_records, the_queues_part_is_checked, wants_and_drops_are_checked,
-           what_the_store_says_is_checked, errno_becomes_a_result)
+           a_count_that_lies_is_refused, a_datagram_holds_whole_records, the_queues_part_is_checked,
+           wants_and_drops_are_checked, what_the_store_says_is_checked, errno_becomes_a_result)

@@ -45,8 +45,11 @@ static void end(struct qstore *q)
 static void envelope(struct buf *out, const char *id)
 {
     struct queue_rcpt to = {.address = {"bob@example.net", 15}, .route = {"out", 3}};
-    struct queue_head h = {.arrived_us = clock_now().real_us, .sender = {"u0@example.org", 14}, .client_name = {"", 0},
-                           .rcpts = &to, .rcpt_count = 1};
+    struct queue_head h = {.arrived_us = clock_now().real_us,
+                           .sender = {"u0@example.org", 14},
+                           .client_name = {"", 0},
+                           .rcpts = &to,
+                           .rcpt_count = 1};
     struct err e;
 
     snprintf(h.id, sizeof h.id, "%s", id);

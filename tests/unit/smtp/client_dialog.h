@@ -42,8 +42,7 @@ struct talk {
     bool reusable, in_send, waiting;
 };
 
-static void talk_fail(const struct talk *t, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3), noreturn));
+static void talk_fail(const struct talk *t, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
 static void talk_fail(const struct talk *t, const char *fmt, ...)
 {
     char text[3000];
@@ -169,8 +168,8 @@ static void talk_say(struct buf *out, const struct smtp_client_action *a)
     case SMTP_CLIENT_RCPT_RESULT:
         buf_printf(out, "result %u %s", a->index, outcomes[a->outcome]);
         talk_reply(out, &a->reply);
-        buf_printf(out, "%s%s at %s: ", a->relayed ? " relayed" : "",
-                   a->in_doubt ? " in-doubt" : "", smtp_client_stage_name(a->stage));
+        buf_printf(out, "%s%s at %s: ", a->relayed ? " relayed" : "", a->in_doubt ? " in-doubt" : "",
+                   smtp_client_stage_name(a->stage));
         talk_escaped(out, a->reply.text);
         break;
     case SMTP_CLIENT_MESSAGE_DONE:
@@ -476,8 +475,7 @@ static void talk_give(struct talk *t)
 
 static void talk_tls(struct talk *t, const char *how)
 {
-    struct smtp_client_tls_facts f = {.ok = strcmp(how, "fail") != 0,
-                                      .verified = !strcmp(how, "verified")};
+    struct smtp_client_tls_facts f = {.ok = strcmp(how, "fail") != 0, .verified = !strcmp(how, "verified")};
 
     talk_run(t);
     t->waiting = false;
@@ -580,8 +578,7 @@ static bool talk_matches(const char *pattern, const char *text)
 }
 
 /* The first line of b must match; it is taken. end is what ends a line. */
-static void talk_expect(struct talk *t, struct buf *b, const char *end, const char *pattern,
-                        const char *what)
+static void talk_expect(struct talk *t, struct buf *b, const char *end, const char *pattern, const char *what)
 {
     char *have = mem_strn(b->len ? buf_str(b) : "", b->len), *stop = strstr(have, end);
     struct buf shown = {0};
@@ -631,16 +628,14 @@ static void talk_line(struct talk *t, const char *line)
 /* The engine is made when the profile is known: at the first line that is none of its. */
 static bool talk_is_head(const char *line)
 {
-    return !*line || *line == '#' || !strncmp(line, "@ profile", 9) ||
-           !strncmp(line, "@ pieces", 8);
+    return !*line || *line == '#' || !strncmp(line, "@ profile", 9) || !strncmp(line, "@ pieces", 8);
 }
 
 static void talk_run_file(struct talk *t, enum talk_cut cut, unsigned seed)
 {
     t->cut = cut;
     t->random = seed;
-    t->profile =
-        (struct smtp_client_profile){.hostname = "relay.example.test", .tls = SMTP_CLIENT_TLS_MAY};
+    t->profile = (struct smtp_client_profile){.hostname = "relay.example.test", .tls = SMTP_CLIENT_TLS_MAY};
     t->piece = 0;
     t->in_send = t->waiting = false;
     buf_clear(&t->trace);
@@ -654,8 +649,8 @@ static void talk_run_file(struct talk *t, enum talk_cut cut, unsigned seed)
     t->at--;
     talk_run(t);
     if (t->sent.len || t->acts.len)
-        talk_fail(t, "not asked for: sent \"%s\", done \"%s\"",
-                  t->sent.len ? buf_str(&t->sent) : "", t->acts.len ? buf_str(&t->acts) : "");
+        talk_fail(t, "not asked for: sent \"%s\", done \"%s\"", t->sent.len ? buf_str(&t->sent) : "",
+                  t->acts.len ? buf_str(&t->acts) : "");
     if (t->server.len)
         talk_fail(t, "%zu bytes of the server were not taken", t->server.len);
     smtp_client_free(&t->c);

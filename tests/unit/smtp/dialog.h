@@ -17,8 +17,7 @@
 enum dialog_mode { DIALOG_PLAIN, DIALOG_STARTTLS, DIALOG_IMPLICIT, DIALOG_MODES };
 enum dialog_cut { DIALOG_WHOLE, DIALOG_BYTES, DIALOG_RANDOM, DIALOG_BLAST, DIALOG_CUTS };
 static const char *const dialog_mode_names[] = {"plain", "starttls", "implicit"};
-static const char *const dialog_cut_names[] = {"whole", "byte by byte", "at random",
-                                               "without waiting"};
+static const char *const dialog_cut_names[] = {"whole", "byte by byte", "at random", "without waiting"};
 
 struct dialog_verdict {
     char who[80], enhanced[16], text[200];
@@ -52,8 +51,7 @@ struct dialog {
     bool in_chunk;
 };
 
-static void dialog_fail(const struct dialog *d, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3), noreturn));
+static void dialog_fail(const struct dialog *d, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
 static void dialog_fail(const struct dialog *d, const char *fmt, ...)
 {
     char text[2000];
@@ -62,8 +60,8 @@ static void dialog_fail(const struct dialog *d, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    ck_abort_msg("%s:%u (%s, %s): %s", d->path, d->at + 1, dialog_mode_names[d->run_mode],
-                 dialog_cut_names[d->cut], text);
+    ck_abort_msg("%s:%u (%s, %s): %s", d->path, d->at + 1, dialog_mode_names[d->run_mode], dialog_cut_names[d->cut],
+                 text);
     abort();
 }
 
@@ -196,9 +194,8 @@ static void dialog_answer(struct dialog *d, const struct smtp_action *a)
 
 static void dialog_trace(struct dialog *d, const struct smtp_action *a)
 {
-    static const char *const names[] = {"",           "",         "reply", "ask-tls", "start-tls",
-                                        "ask-sender", "ask-rcpt", "open",  "chunk",   "commit",
-                                        "abort",      "event",    "close"};
+    static const char *const names[] = {"",     "",      "reply",  "ask-tls", "start-tls", "ask-sender", "ask-rcpt",
+                                        "open", "chunk", "commit", "abort",   "event",     "close"};
 
     if (a->kind == SMTP_CHUNK) {
         if (!d->in_chunk)
@@ -218,8 +215,7 @@ static void dialog_trace(struct dialog *d, const struct smtp_action *a)
     buf_append(&d->trace, a->rcpt_domain.p, a->rcpt_domain.n);
     buf_append(&d->trace, a->text.p, a->text.n);
     buf_printf(&d->trace, " %d %u %d %d size %llu %d %d %d\n", a->event, a->code, a->flag, a->close,
-               (unsigned long long)a->params.size, a->params.size_given, a->params.body_8bit,
-               a->params.smtputf8);
+               (unsigned long long)a->params.size, a->params.size_given, a->params.body_8bit, a->params.smtputf8);
 }
 
 static bool dialog_injected_next(const struct dialog *d)
@@ -236,8 +232,8 @@ static void dialog_event(struct dialog *d, const struct smtp_action *a)
 
     text_escape(text, sizeof text, a->text);
     ck_assert_uint_lt(d->event_count, 64);
-    snprintf(d->events[d->event_count++], sizeof d->events[0], "%s%s%s",
-             dialog_event_name(a->event), *text ? " " : "", text);
+    snprintf(d->events[d->event_count++], sizeof d->events[0], "%s%s%s", dialog_event_name(a->event), *text ? " " : "",
+             text);
 }
 
 static void dialog_action(struct dialog *d, const struct smtp_action *a)
@@ -432,8 +428,7 @@ static void dialog_expect_message(struct dialog *d)
             buf_append(&want, "\n", 1);
     }
     d->at--;
-    if (want.len != d->accepted.len ||
-        memcmp(buf_data(&want), buf_data(&d->accepted), want.len) != 0)
+    if (want.len != d->accepted.len || memcmp(buf_data(&want), buf_data(&d->accepted), want.len) != 0)
         dialog_fail(d, "the message is \"%.*s\"", (int)d->accepted.len, buf_data(&d->accepted));
     buf_clear(&want);
 }
@@ -511,8 +506,7 @@ static void dialog_ids(struct dialog *d, const char *want)
     size_t n = 0;
 
     for (uint32_t i = 0; i < smtp_engine_rcpt_id_count(d->g); i++)
-        n += (size_t)snprintf(have + n, sizeof have - n, "%s%u", i ? " " : "",
-                              smtp_engine_rcpt_ids(d->g)[i]);
+        n += (size_t)snprintf(have + n, sizeof have - n, "%s%u", i ? " " : "", smtp_engine_rcpt_ids(d->g)[i]);
     if (strcmp(have, want) != 0)
         dialog_fail(d, "mailboxes %s", have);
 }
@@ -703,8 +697,7 @@ static void dialog_run(struct dialog *d, enum dialog_mode mode, enum dialog_cut 
     if (cut == DIALOG_BLAST)
         return;
     if (d->replies.len)
-        dialog_fail(d, "a reply nobody asked for: %.*s", (int)d->replies.len,
-                    buf_data(&d->replies));
+        dialog_fail(d, "a reply nobody asked for: %.*s", (int)d->replies.len, buf_data(&d->replies));
     for (unsigned i = 0; d->closed && i < d->count; i++)
         if (!strncmp(d->lines[i], "@ closed", 8) || !strncmp(d->lines[i], "@ handshake ", 12))
             return;

@@ -8,11 +8,9 @@
 #include "smtp/engine.h"
 #include "unit/suite.h"
 
-static struct smtp_client_profile profile = {.hostname = "relay.example.test",
-                                             .tls = SMTP_CLIENT_TLS_MAY};
-static const struct smtp_client_rcpt rcpts[] = {{.address = "b@example.test"},
-                                                {.address = "refused@example.test"},
-                                                {.address = "c@example.test"}};
+static struct smtp_client_profile profile = {.hostname = "relay.example.test", .tls = SMTP_CLIENT_TLS_MAY};
+static const struct smtp_client_rcpt rcpts[] = {
+    {.address = "b@example.test"}, {.address = "refused@example.test"}, {.address = "c@example.test"}};
 
 /* Takes actions up to one that rests; SENDs are gathered. */
 static struct smtp_client_action rest(struct smtp_client *c, struct buf *sent)
@@ -63,8 +61,8 @@ START_TEST(facts)
     say(c, "250-MX.example.test at\r\n250-PIPELINING\r\n250-8bitmime\r\n250-SIZE 12345678901\r\n"
            "250-AUTH PLAIN  LOGIN\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n"
            "250-SMTPUTF8\r\n250-REQUIRETLS\r\n250 LIMITS RCPTMAX=20 MAILMAX=5 RCPTDOMAINMAX=1\r\n");
-    ck_assert(o->esmtp && o->pipelining && o->eight_bit && o->size && o->dsn && o->enhanced &&
-              o->chunking && o->smtputf8 && o->requiretls && o->auth);
+    ck_assert(o->esmtp && o->pipelining && o->eight_bit && o->size && o->dsn && o->enhanced && o->chunking &&
+              o->smtputf8 && o->requiretls && o->auth);
     ck_assert(!o->starttls && !o->starttls_masked);
     ck_assert_uint_eq(o->size_max, 12345678901u);
     ck_assert_uint_eq(o->rcpt_max, 20);
@@ -212,8 +210,7 @@ START_TEST(late_answers)
     say(c, "220 x\r\n");
     say(c, "250-x\r\n250 PIPELINING\r\n");
     smtp_client_message(c, &m);
-    ck_assert_int_eq(say(c, "250 x\r\n250 x\r\n250 x\r\n250 x\r\n354 x\r\n").kind,
-                     SMTP_CLIENT_NEED_CONTENT);
+    ck_assert_int_eq(say(c, "250 x\r\n250 x\r\n250 x\r\n250 x\r\n354 x\r\n").kind, SMTP_CLIENT_NEED_CONTENT);
     smtp_client_lost(c, NULL);
     smtp_client_content(c, "ab", 2);
     smtp_client_content_failed(c, "no file");
@@ -268,8 +265,8 @@ END_TEST
 /* A connection may be given up anywhere. */
 START_TEST(freed_anywhere)
 {
-    static const char *const said[] = {"220 x\r\n", "250-x\r\n250 PIPELINING\r\n",
-                                       "250 x\r\n550 x\r\n", "250 x\r\n354 x\r\n", "250 x\r\n"};
+    static const char *const said[] = {"220 x\r\n", "250-x\r\n250 PIPELINING\r\n", "250 x\r\n550 x\r\n",
+                                       "250 x\r\n354 x\r\n", "250 x\r\n"};
     const struct smtp_client_message m = {.sender = "", .rcpts = rcpts, .rcpt_count = 2, .size = 2};
 
     for (size_t stop = 0; stop <= sizeof said / sizeof *said; stop++) {
@@ -405,8 +402,7 @@ static void client_act(struct pair *p, const struct smtp_client_action *a)
         p->done = true;
         break;
     case SMTP_CLIENT_FAILED:
-        ck_abort_msg("failed: %s %.*s", smtp_client_failure_name(a->failure), (int)a->reply.text.n,
-                     a->reply.text.p);
+        ck_abort_msg("failed: %s %.*s", smtp_client_failure_name(a->failure), (int)a->reply.text.n, a->reply.text.p);
     default:
         break;
     }
@@ -435,8 +431,7 @@ static bool client_turn(struct pair *p, const struct smtp_client_message *m)
 
         if (!p->to_client.len)
             return false;
-        n = smtp_client_feed(p->c, buf_data(&p->to_client),
-                             n < p->to_client.len ? n : p->to_client.len);
+        n = smtp_client_feed(p->c, buf_data(&p->to_client), n < p->to_client.len ? n : p->to_client.len);
         buf_consume(&p->to_client, n);
     } else {
         client_act(p, &a);
@@ -454,8 +449,7 @@ static bool server_turn(struct pair *p)
 
         if (!p->to_server.len)
             return false;
-        n = smtp_engine_feed(p->g, buf_data(&p->to_server),
-                             n < p->to_server.len ? n : p->to_server.len);
+        n = smtp_engine_feed(p->g, buf_data(&p->to_server), n < p->to_server.len ? n : p->to_server.len);
         buf_consume(&p->to_server, n);
         return true;
     }
@@ -465,8 +459,7 @@ static bool server_turn(struct pair *p)
 
 static void make_content(struct pair *p)
 {
-    static const char *const lines[] = {".",    "..",      "",         ".a",
-                                        "text", "a line.", "\xc3\xbc", "Subject: x"};
+    static const char *const lines[] = {".", "..", "", ".a", "text", "a line.", "\xc3\xbc", "Subject: x"};
     unsigned n = chance(p, 200);
 
     while (n--) {
@@ -479,15 +472,11 @@ static void make_content(struct pair *p)
 
 static void converse(unsigned seed, bool chunking, bool tls)
 {
-    static const struct smtp_profile server = {.hostname = "mx.example.test",
-                                               .max_line = 512,
-                                               .max_hops = 30,
-                                               .max_message_size = 1000000,
-                                               .smtputf8 = true};
+    static const struct smtp_profile server = {
+        .hostname = "mx.example.test", .max_line = 512, .max_hops = 30, .max_message_size = 1000000, .smtputf8 = true};
     struct smtp_client_profile client = profile;
     struct pair p = {.random = seed, .offer_tls = tls};
-    struct smtp_client_message m = {
-        .sender = "a@example.org", .rcpts = rcpts, .rcpt_count = 3, .content_8bit = true};
+    struct smtp_client_message m = {.sender = "a@example.org", .rcpts = rcpts, .rcpt_count = 3, .content_8bit = true};
 
     client.no_chunking = !chunking;
     client.tls = tls ? SMTP_CLIENT_TLS_REQUIRED : SMTP_CLIENT_TLS_MAY;
@@ -524,5 +513,5 @@ START_TEST(both_engines)
 }
 END_TEST
 
-SUITE_MAIN("client", facts, timeouts, secrets, stops_at_turns, late_answers, long_text, names,
-           freed_anywhere, memory, both_engines)
+SUITE_MAIN("client", facts, timeouts, secrets, stops_at_turns, late_answers, long_text, names, freed_anywhere, memory,
+           both_engines)

@@ -17,8 +17,8 @@ static void same_trace(struct talk *t, struct buf *want)
     while (i < n && have[i] == buf_data(want)[i])
         i++;
     i -= i < 200 ? i : 200;
-    ck_abort_msg("%s: fed %s, the engine did\n...%.400s\ninstead of\n...%.400s", t->path,
-                 talk_cut_names[t->cut], buf_str(&t->trace) + i, buf_str(want) + i);
+    ck_abort_msg("%s: fed %s, the engine did\n...%.400s\ninstead of\n...%.400s", t->path, talk_cut_names[t->cut],
+                 buf_str(&t->trace) + i, buf_str(want) + i);
 }
 
 START_TEST(dialog)

@@ -63,8 +63,7 @@ static enum smtp_client_action_kind drain(struct smtp_client *c, struct seen *se
             smtp_client_message(c, &message);
         else if (a.kind == SMTP_CLIENT_NEED_CONTENT)
             smtp_client_content(c, "x\n", 2);
-        else if (a.kind == SMTP_CLIENT_NEED_INPUT || a.kind == SMTP_CLIENT_READY ||
-                 a.kind == SMTP_CLIENT_CLOSE)
+        else if (a.kind == SMTP_CLIENT_NEED_INPUT || a.kind == SMTP_CLIENT_READY || a.kind == SMTP_CLIENT_CLOSE)
             return a.kind;
         else
             see(seen, &a);
@@ -85,8 +84,7 @@ static void feed(struct smtp_client *c, struct seen *seen, const char *p, size_t
 
 static void lead_to(struct smtp_client *c, struct seen *seen, const char *command)
 {
-    static const char *const said[] = {"220 x\r\n", "250 x\r\n", "250 MAIL\r\n", "250 RCPT\r\n",
-                                       "354 DATA\r\n"};
+    static const char *const said[] = {"220 x\r\n", "250 x\r\n", "250 MAIL\r\n", "250 RCPT\r\n", "354 DATA\r\n"};
     static const char *const commands[] = {"", "", "MAIL", "RCPT", "DATA"};
 
     drain(c, seen);
@@ -109,8 +107,7 @@ static void check_row(unsigned line, char *const c[COLUMNS])
     feed(client, &seen, buf_data(&reply), reply.len);
     if (strcmp(seen.outcome, c[2]) || strcmp(seen.code, c[3]) || strcmp(seen.enhanced, c[4]) ||
         (strcmp(text, "*") && strcmp(text, seen.text)))
-        ck_abort_msg("client_replies.txt:%u: %s|%s|%s|%s", line, seen.outcome, seen.code,
-                     seen.enhanced, seen.text);
+        ck_abort_msg("client_replies.txt:%u: %s|%s|%s|%s", line, seen.outcome, seen.code, seen.enhanced, seen.text);
     buf_clear(&reply);
     smtp_client_free(&client);
 }

@@ -17,8 +17,7 @@ static void same_trace(struct dialog *d, const char *want, size_t len)
         i++;
     i -= i < 200 ? i : 200;
     ck_abort_msg("%s (%s): fed %s, the engine did\n...%.400s\ninstead of\n...%.400s", d->path,
-                 dialog_mode_names[d->run_mode], dialog_cut_names[d->cut], buf_str(&d->trace) + i,
-                 want + i);
+                 dialog_mode_names[d->run_mode], dialog_cut_names[d->cut], buf_str(&d->trace) + i, want + i);
 }
 
 static void all_cuts(struct dialog *d, enum dialog_mode mode)

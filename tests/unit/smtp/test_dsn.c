@@ -145,9 +145,13 @@ static void read_story(struct story *s, const char *path)
     char *dashes, *equals, *save = NULL;
 
     memset(s, 0, sizeof *s);
-    s->f = (struct dsn_facts){.hostname = "mail.example.org", .id = "6b03d3bf000009", .boundary = "postern7d8e9f",
-                              .date = "Mon, 23 Nov 2026 12:00:00 +0000", .arrived = "Mon, 23 Nov 2026 07:00:00 +0000",
-                              .when = when, .rcpts = s->rcpts};
+    s->f = (struct dsn_facts){.hostname = "mail.example.org",
+                              .id = "6b03d3bf000009",
+                              .boundary = "postern7d8e9f",
+                              .date = "Mon, 23 Nov 2026 12:00:00 +0000",
+                              .arrived = "Mon, 23 Nov 2026 07:00:00 +0000",
+                              .when = when,
+                              .rcpts = s->rcpts};
     s->text = slurp(path);
     dashes = strstr(s->text, "----\n");
     equals = strstr(s->text, "====\n");
@@ -262,7 +266,8 @@ START_TEST(who_is_told)
         }
     ck_assert(dsn_is_wanted(DSN_FAILED, 0, a) && dsn_is_wanted(DSN_DELAYED, 0, a));
     ck_assert(!dsn_is_wanted(DSN_DELIVERED, 0, a) && !dsn_is_wanted(DSN_RELAYED, 0, a));
-    ck_assert(dsn_is_wanted(DSN_RELAYED, 2, a) && !dsn_is_wanted(DSN_FAILED, 2, a) && !dsn_is_wanted(DSN_DELAYED, 6, a));
+    ck_assert(dsn_is_wanted(DSN_RELAYED, 2, a) && !dsn_is_wanted(DSN_FAILED, 2, a) &&
+              !dsn_is_wanted(DSN_DELAYED, 6, a));
     ck_assert(dsn_is_wanted(DSN_DELAYED, 8, a) && dsn_is_wanted(DSN_FAILED, 14, a));
 }
 END_TEST

@@ -245,8 +245,7 @@ END_TEST
 /* Each of these, looked at once per byte from here to the end of the block, would take minutes. */
 START_TEST(hostile_bodies_take_no_longer)
 {
-    static const char *const units[] = {"\n",    "\r",      "\r\r\n", "\r\n",       ".",
-                                        "\r\n.", "\r\n.\r", "a\n",    "\r\n.\r\r\n"};
+    static const char *const units[] = {"\n", "\r", "\r\r\n", "\r\n", ".", "\r\n.", "\r\n.\r", "a\n", "\r\n.\r\r\n"};
     char *piece = mem_alloc(300001);
 
     for (int normalize = 0; normalize < 2; normalize++) {
@@ -282,8 +281,7 @@ START_TEST(nul_bodies_take_no_longer)
 }
 END_TEST
 
-SUITE_MAIN("engine", idle_engines_are_small, phases_and_accessors,
-           nothing_is_taken_while_an_answer_is_owed, the_transaction_is_there_while_its_content_is,
-           bytes_behind_starttls_stay_with_the_session, tls_forgets_everything,
-           a_hundred_megabytes_without_a_line_end, hostile_bodies_take_no_longer,
+SUITE_MAIN("engine", idle_engines_are_small, phases_and_accessors, nothing_is_taken_while_an_answer_is_owed,
+           the_transaction_is_there_while_its_content_is, bytes_behind_starttls_stay_with_the_session,
+           tls_forgets_everything, a_hundred_megabytes_without_a_line_end, hostile_bodies_take_no_longer,
            nul_bodies_take_no_longer)

@@ -40,8 +40,7 @@ static void same(unsigned line, const char *what, struct span have, const char *
 
     expand(&want, column);
     if (have.n != want.len || (want.len && memcmp(have.p, buf_data(&want), want.len) != 0))
-        ck_abort_msg("smtp_paths.txt:%u: %s is \"%.*s\", not \"%s\"", line, what, (int)have.n,
-                     have.p, column);
+        ck_abort_msg("smtp_paths.txt:%u: %s is \"%.*s\", not \"%s\"", line, what, (int)have.n, have.p, column);
     buf_clear(&want);
 }
 
@@ -114,14 +113,11 @@ START_TEST(non_ascii_is_told)
 
     ck_assert_int_eq(mail_path_parse(&p, SPAN("<a@b.example>"), MAIL_PATH_REVERSE), MAIL_PATH_OK);
     ck_assert(!p.non_ascii);
-    ck_assert_int_eq(mail_path_parse(&p, SPAN("<\xc3\xa9@b.example>"), MAIL_PATH_REVERSE),
-                     MAIL_PATH_OK);
+    ck_assert_int_eq(mail_path_parse(&p, SPAN("<\xc3\xa9@b.example>"), MAIL_PATH_REVERSE), MAIL_PATH_OK);
     ck_assert(p.non_ascii);
-    ck_assert_int_eq(mail_path_parse(&p, SPAN("<a@b.example> \xc3\xa9"), MAIL_PATH_REVERSE),
-                     MAIL_PATH_OK);
+    ck_assert_int_eq(mail_path_parse(&p, SPAN("<a@b.example> \xc3\xa9"), MAIL_PATH_REVERSE), MAIL_PATH_OK);
     ck_assert(!p.non_ascii);
-    ck_assert_int_eq(mail_path_parse(&p, SPAN("<\xe9@b.example>"), MAIL_PATH_REVERSE),
-                     MAIL_PATH_NOT_UTF8);
+    ck_assert_int_eq(mail_path_parse(&p, SPAN("<\xe9@b.example>"), MAIL_PATH_REVERSE), MAIL_PATH_NOT_UTF8);
     ck_assert(p.non_ascii);
 }
 END_TEST

@@ -71,14 +71,10 @@ START_TEST(with_keywords)
     static const struct {
         bool esmtp, tls, utf8, auth;
         const char *want;
-    } rows[] = {{false, false, false, false, " with SMTP\n"},
-                {false, true, false, false, " with SMTP\n"},
-                {true, false, false, true, " with ESMTPA\n"},
-                {true, true, false, true, " with ESMTPSA\n"},
-                {true, false, true, false, " with UTF8SMTP\n"},
-                {true, true, true, false, " with UTF8SMTPS\n"},
-                {true, false, true, true, " with UTF8SMTPA\n"},
-                {true, true, true, true, " with UTF8SMTPSA\n"}};
+    } rows[] = {{false, false, false, false, " with SMTP\n"},   {false, true, false, false, " with SMTP\n"},
+                {true, false, false, true, " with ESMTPA\n"},   {true, true, false, true, " with ESMTPSA\n"},
+                {true, false, true, false, " with UTF8SMTP\n"}, {true, true, true, false, " with UTF8SMTPS\n"},
+                {true, false, true, true, " with UTF8SMTPA\n"}, {true, true, true, true, " with UTF8SMTPSA\n"}};
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct received_facts f = facts();
@@ -130,5 +126,4 @@ START_TEST(letters_beyond_ascii_need_smtputf8)
 }
 END_TEST
 
-SUITE_MAIN("received", in_clear, in_tls_for_many, with_keywords, peers_cannot_forge,
-           letters_beyond_ascii_need_smtputf8)
+SUITE_MAIN("received", in_clear, in_tls_for_many, with_keywords, peers_cannot_forge, letters_beyond_ascii_need_smtputf8)

@@ -55,5 +55,4 @@ START_TEST(the_sender_is_a_copy)
 }
 END_TEST
 
-SUITE_MAIN("transaction", a_mailbox_is_there_once, many_mailboxes_stay_distinct_and_in_order,
-           the_sender_is_a_copy)
+SUITE_MAIN("transaction", a_mailbox_is_there_once, many_mailboxes_stay_distinct_and_in_order, the_sender_is_a_copy)

@@ -86,7 +86,8 @@ END_TEST
 
 START_TEST(garbage_never_passes)
 {
-    static const char *const chains[] = {"", "garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"};
+    static const char *const chains[] = {"", "garbage",
+                                         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"};
     char details[600];
 
     for (size_t i = 0; i < sizeof chains / sizeof *chains; i++) {

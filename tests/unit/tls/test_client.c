@@ -118,7 +118,9 @@ START_TEST(name_and_trust)
     t.name = "mx2.example.test";
     r = shake(&s, &t, ca);
     ck_assert(!r.ok);
-    ck_assert_msg(strstr(r.error, "the server's certificate is not accepted: ") && strcasestr(r.error, "hostname mismatch"), "%s", r.error);
+    ck_assert_msg(strstr(r.error, "the server's certificate is not accepted: ") &&
+                      strcasestr(r.error, "hostname mismatch"),
+                  "%s", r.error);
     t.also = host;
     r = shake(&s, &t, ca);
     ck_assert_msg(r.ok, "%s", r.error);
@@ -194,7 +196,8 @@ START_TEST(dane)
     r = shake(&s, &t, NULL);
     ck_assert(!r.ok);
     ck_assert_msg(strstr(r.error, "the server's certificate is not accepted"), "%s", r.error);
-    rec = (struct tls_tlsa){.usage = 3, .selector = 0, .matching = 2, .data = md, .len = digest_of(&s, md, EVP_sha512(), false)};
+    rec = (struct tls_tlsa){
+        .usage = 3, .selector = 0, .matching = 2, .data = md, .len = digest_of(&s, md, EVP_sha512(), false)};
     r = shake(&s, &t, NULL);
     ck_assert_msg(r.ok, "%s", r.error);
     rec.usage = 1; /* RFC 7672 3.1.3: not for SMTP */
@@ -212,9 +215,9 @@ START_TEST(what_is_usable)
         struct tls_tlsa r;
         bool usable;
     } table[] = {
-        {{3, 1, 1, bytes, 32}, true},  {{2, 0, 1, bytes, 32}, true},  {{3, 1, 2, bytes, 64}, true},
-        {{3, 1, 0, bytes, 10}, true},  {{3, 1, 0, bytes, 0}, false},  {{3, 1, 1, bytes, 31}, false},
-        {{0, 1, 1, bytes, 32}, false}, {{1, 1, 1, bytes, 32}, false}, {{3, 2, 1, bytes, 32}, false},
+        {{3, 1, 1, bytes, 32}, true},  {{2, 0, 1, bytes, 32}, true},    {{3, 1, 2, bytes, 64}, true},
+        {{3, 1, 0, bytes, 10}, true},  {{3, 1, 0, bytes, 0}, false},    {{3, 1, 1, bytes, 31}, false},
+        {{0, 1, 1, bytes, 32}, false}, {{1, 1, 1, bytes, 32}, false},   {{3, 2, 1, bytes, 32}, false},
         {{3, 1, 3, bytes, 32}, false}, {{255, 1, 1, bytes, 32}, false},
     };
 
@@ -238,7 +241,8 @@ START_TEST(words_speak_of_the_server)
     ck_assert_int_eq(tls_conn_handshake(conn), TLS_IO_WANT_READ);
     ck_assert_int_eq((int)write(fd[0], "454 4.7.0 not now\r\n", 19), 19);
     ck_assert_int_eq(tls_conn_handshake(conn), TLS_IO_FAILED);
-    ck_assert_msg(strncmp(tls_conn_error(conn), "server sent something that is not TLS", 37) == 0, "%s", tls_conn_error(conn));
+    ck_assert_msg(strncmp(tls_conn_error(conn), "server sent something that is not TLS", 37) == 0, "%s",
+                  tls_conn_error(conn));
     tls_conn_free(&conn);
     tls_client_free(&c);
     close(fd[0]);
@@ -257,5 +261,5 @@ START_TEST(a_file_without_certificates)
 }
 END_TEST
 
-SUITE_MAIN("client", anybody_will_do, name_and_trust, dates_matter_to_names_only, dane, what_is_usable, words_speak_of_the_server,
-           a_file_without_certificates)
+SUITE_MAIN("client", anybody_will_do, name_and_trust, dates_matter_to_names_only, dane, what_is_usable,
+           words_speak_of_the_server, a_file_without_certificates)
