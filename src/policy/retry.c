@@ -9,7 +9,7 @@ const struct retry_plan retry_plan_default = {
     .first_gap_us = MINUTE,
     .most_gap_us = 3 * HOUR,
     .notice_us = 4 * HOUR,
-    .max_age_us = 5 * 24 * HOUR,
+    .max_age_us = INT64_C(5) * 24 * HOUR,
 };
 
 static int64_t grow(int64_t first, int64_t most, uint32_t steps)

@@ -121,9 +121,9 @@ static void make_boundary(char dst[48])
     unsigned char random[16] = {0};
 
     (void)!getrandom(random, sizeof random, 0);
-    strcpy(dst, "postern");
+    snprintf(dst, 48, "postern");
     for (unsigned i = 0; i < sizeof random; i++)
-        snprintf(dst + 7 + i * 2, 3, "%02x", random[i]);
+        snprintf(dst + 7 + (size_t)2 * i, 3, "%02x", random[i]);
 }
 
 static int make_text(const struct report *r, struct buf *out, struct err *e)

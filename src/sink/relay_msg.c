@@ -245,7 +245,7 @@ int relay_result_decode(struct relay_result *out, const void *data, size_t len)
     if (in.bad || in.left || out->code / 100 != class[out->outcome] - '0' ||
         !enhanced_fits(enhanced, class[out->outcome]))
         return -1;
-    strcpy(out->enhanced, enhanced);
+    snprintf(out->enhanced, sizeof out->enhanced, "%.11s", enhanced);
     return 0;
 }
 
