@@ -71,6 +71,7 @@ class Hostile(DaemonTest):
             self.assertEqual(c.reply().code, 500)
             c.expect("NOOP", 250)
 
+    @looks_inside
     def test_no_line_end(self):
         """100 MB without a line end, in a command and in DATA."""
         size = 100_000_000 if not IS_ASAN else 60_000_000  # more than max-message-size
@@ -93,6 +94,7 @@ class Hostile(DaemonTest):
             self.assertEqual(c.reply().code, 552, "over max-message-size")
         self.others_served()
 
+    @looks_inside
     def test_silent_connections(self):
         count = 2000 if IS_ASAN else 7000
         before = self.memory()
@@ -145,6 +147,7 @@ class Hostile(DaemonTest):
                         pass
         self.others_served()
 
+    @looks_inside
     def test_never_reading(self):
         """A client that asks and asks and reads nothing gets no memory."""
         before = self.memory()

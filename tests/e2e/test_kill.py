@@ -131,7 +131,7 @@ class Kill(DaemonTest):
                 family = [p["pid"] for p in d.status()["processes"]]
                 d.proc.kill()
                 d.proc.wait()
-                wait_until(lambda: not any(pathlib.Path(f"/proc/{p}").exists() for p in family if p != d.proc.pid), 5)
+                wait_until(lambda: all(has_ended(p) for p in family if p != d.proc.pid), 5)
                 d.log.close()
                 d.start()
                 load.more()

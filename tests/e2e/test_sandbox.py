@@ -42,6 +42,7 @@ class Said(DaemonTest):
                     s = proc_status(f"{pid}/task/{task}")
                     self.assertEqual((s["Seccomp"], s["NoNewPrivs"]), ("2", "1"), (role, pid, task))
 
+    @looks_inside
     def test_workers_hold_no_file(self):
         """Sockets, pipes and message files without a name: nothing that could be read."""
         d = self.daemon(listeners=ONE)

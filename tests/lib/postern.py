@@ -24,6 +24,18 @@ PATIENCE = 60 if IS_ASAN else 30
 TEST_SECONDS = 480 if IS_ASAN else 240
 
 
+# a decorator: the daemon's processes are not dumpable, so their memory, descriptors and limits are root's to see
+looks_inside = unittest.skipUnless(IS_ROOT, "needs root: nobody else may look into the daemon's processes")
+
+
+def has_ended(pid):
+    """Gone, or waiting to be reaped, which a container's first process may never do."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def wait_until(what, deadline=PATIENCE, every=0.02):
     """Polls what() until it is true and returns that; fails after `deadline` seconds."""
     end = time.monotonic() + deadline
