@@ -14,7 +14,8 @@ endif
 CSTD = -std=c17 -D_GNU_SOURCE
 WARN = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
        -Wformat=2 -Wvla
-HARDEN = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+# -U: compilers of Ubuntu define it themselves, with another value
+HARDEN = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fPIE
 CFLAGS ?= -O2 -g
 LINKFLAGS = -pie -Wl,-z,relro,-z,now -pthread
 ifneq ($(SAN),)
