@@ -2,6 +2,7 @@
 #include "sink/queue_private.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,13 +113,23 @@ static void put_off(struct queue *q, struct queue_message *m)
         heap_put(&q->table.attention, &m->node, q->now_us + QUEUE_RETRY_US);
 }
 
+/* Its name went. It may be back already: moved away, edited, moved back, all between two looks. */
+static void forget(struct queue *q, struct queue_message *m)
+{
+    char id[QUEUE_FILE_ID_MOST + 1];
+
+    snprintf(id, sizeof id, "%s", m->id);
+    queue_table_drop(&q->table, m);
+    queue_look_at(q, id);
+}
+
 void queue_settle(struct queue *q, struct queue_message *m)
 {
     int told = 0;
 
     if (m->gone) {
         if (!m->running)
-            queue_table_drop(&q->table, m);
+            forget(q, m);
         return;
     }
     if (queue_need_file(q, m) < 0)

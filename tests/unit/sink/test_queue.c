@@ -493,6 +493,35 @@ START_TEST(damaged_files_are_left_alone)
 }
 END_TEST
 
+START_TEST(a_file_may_be_moved_away_and_back)
+{
+    struct queue_rig r;
+    char *here, *there;
+
+    queue_rig_dir(&r);
+    here = mem_printf("%s/queue/a1", r.dir);
+    there = mem_printf("%s/a1", r.dir);
+    queue_rig_put(&r, "a1", "", "smarthost", "b@example.net", 0, NULL);
+    queue_rig_start(&r);
+    queue_rig_until(queue_rig_says(&r, "status", "\"messages\":1,"), "the scan");
+    ck_assert_int_eq(rename(here, there), 0);
+    queue_rig_until(queue_rig_says(&r, "status", "\"messages\":0,"), "its absence");
+    ck_assert_int_eq(rename(there, here), 0);
+    queue_rig_until(queue_rig_says(&r, "status", "\"messages\":1,"), "its return");
+    for (unsigned i = 0; i < 50; i++) { /* quicker than anybody looks */
+        ck_assert_int_eq(rename(here, there), 0);
+        ck_assert_int_eq(rename(there, here), 0);
+    }
+    queue_rig_relay(&r);
+    rig_relay_get(r.relay, &t);
+    rig_relay_all(r.relay, &t, RELAY_DELIVERED, RELAY_HEALTH_GOOD);
+    queue_rig_until(queue_rig_count(&r) == 0, "the end");
+    free(here);
+    free(there);
+    queue_rig_end(&r);
+}
+END_TEST
+
 START_TEST(one_schedules_and_hands_over)
 {
     struct queue_rig r, next;
@@ -526,4 +555,4 @@ SUITE_MAIN("queue", a_message_leaves, one_that_comes_later_is_found, recipients_
            what_is_too_old_comes_back, a_report_that_cannot_be_made_waits, a_sender_without_a_way_ends_it,
            a_relay_that_dies_makes_them_wait_again, a_relay_that_talks_nonsense_is_cut_off, limits_hold,
            a_destination_that_is_down_keeps_others_waiting_no_longer, commands, requests_are_checked,
-           damaged_files_are_left_alone, one_schedules_and_hands_over)
+           damaged_files_are_left_alone, a_file_may_be_moved_away_and_back, one_schedules_and_hands_over)
