@@ -1,12 +1,15 @@
 #include "policy/rcpt_rule.h"
 
-#include <idn2.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LOCAL_MOST 256 /* the engine has checked the limits of RFC 5321 4.5.3.1; these only size the copies */
-#define DOMAIN_MOST 1024
+#include "conf/conf_idn.h"
+
+/* The engine has checked the limits of RFC 5321 4.5.3.1; this only sizes the copy. */
+#define LOCAL_MOST 256
+
+static const char not_ours[] = "relaying is not permitted: this domain is not one of ours";
 
 const char *rcpt_reason_name(enum rcpt_reason r)
 {
@@ -24,45 +27,33 @@ static void say(struct rcpt_verdict *out, enum rcpt_reason r, uint16_t code, con
     out->text = text;
 }
 
-static void take(struct rcpt_verdict *out, enum rcpt_reason r, const struct conf_address *a)
+static void take(struct rcpt_verdict *out, enum rcpt_reason r, const unsigned *mailboxes, unsigned count)
 {
     out->reason = r;
-    out->mailboxes = a->mailboxes;
-    out->mailbox_count = a->mailbox_count;
+    out->mailboxes = mailboxes;
+    out->mailbox_count = count;
     out->code = 250;
     out->enhanced = "2.1.5";
     out->text = "Ok";
 }
 
-/* Lower case A-label of what the peer wrote; false: it cannot be a domain. A trailing dot is the same domain. */
-static bool a_label(struct peer_text domain, char *dst)
+static void take_address(struct rcpt_verdict *out, enum rcpt_reason r, const struct conf_address *a)
 {
-    char raw[DOMAIN_MOST];
-    uint8_t *ascii = NULL;
-    bool plain = true;
+    take(out, r, a->mailboxes, a->mailbox_count);
+}
 
-    if (domain.n && domain.p[domain.n - 1] == '.')
-        domain.n--;
-    if (domain.n == 0 || domain.n >= sizeof raw || memchr(domain.p, '\0', domain.n))
-        return false;
-    memcpy(raw, domain.p, domain.n);
-    raw[domain.n] = '\0';
-    for (size_t i = 0; i < domain.n; i++)
-        plain &= (unsigned char)raw[i] < 0x80;
-    if (plain) {
-        text_lower(raw, domain.n);
-        memcpy(dst, raw, domain.n + 1);
-        return true;
-    }
-    if (idn2_lookup_u8((const uint8_t *)raw, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK ||
-        strlen((const char *)ascii) >= DOMAIN_MOST) {
-        idn2_free(ascii);
-        return false;
-    }
-    memcpy(dst, ascii, strlen((const char *)ascii) + 1);
-    text_lower(dst, strlen(dst));
-    idn2_free(ascii);
-    return true;
+/* What the peer wrote, in the form that the configuration's names have. */
+static bool a_label(struct peer_text domain, char dst[CONF_IDN_LEN])
+{
+    struct err e;
+
+    return conf_idn_ascii(dst, (struct span){domain.p, domain.n}, &e) == 0;
+}
+
+/* RFC 5321 4.1.3: "[192.0.2.1]" is good syntax; such a destination is none of ours. */
+static bool is_literal(struct peer_text domain)
+{
+    return domain.n && domain.p[0] == '[';
 }
 
 static int by_name(const void *key, const void *d)
@@ -80,16 +71,12 @@ static const struct conf_address *find(const struct conf_domain *d, const char *
     return d->address_count ? bsearch(local, d->addresses, d->address_count, sizeof *d->addresses, by_local) : NULL;
 }
 
-/* The mailbox numbered conf.postmaster as an address. It belongs to some domain; any address that leads to it serves. */
+/* The configuration has chosen one (conf.h); it may be another domain's. */
 static bool take_postmaster(struct rcpt_verdict *out, const struct conf *c)
 {
-    static _Thread_local unsigned number;
-    struct conf_address a = {"postmaster", &number, 1};
-
     if (c->postmaster == UINT_MAX)
         return false;
-    number = c->postmaster;
-    take(out, RCPT_POSTMASTER, &a);
+    take(out, RCPT_POSTMASTER, &c->postmaster, 1);
     return true;
 }
 
@@ -99,7 +86,7 @@ static void in_domain(struct rcpt_verdict *out, const struct conf *c, const stru
     char *sep;
 
     if (a) {
-        take(out, RCPT_OK, a);
+        take_address(out, RCPT_OK, a);
         return;
     }
     sep = d->subaddress_separator ? strchr(local, d->subaddress_separator) : NULL;
@@ -108,25 +95,27 @@ static void in_domain(struct rcpt_verdict *out, const struct conf *c, const stru
         a = find(d, local);
         *sep = d->subaddress_separator;
         if (a) {
-            take(out, RCPT_SUBADDRESS, a);
+            take_address(out, RCPT_SUBADDRESS, a);
             return;
         }
     }
-    /* RFC 5321 4.5.1: "Any system that includes an SMTP server supporting mail relaying or delivery MUST support the
-     * reserved mailbox "postmaster"". */
+    /* RFC 5321 4.5.1: "Any system that includes an SMTP server supporting mail relaying or delivery
+     * MUST support the reserved mailbox "postmaster"". */
     if (strcmp(local, "postmaster") == 0 && take_postmaster(out, c))
         return;
-    if (d->catch_all)
-        take(out, RCPT_CATCH_ALL, d->catch_all);
-    else if (d->unavailable)
+    /* Before the catch-all: who stands in the unread list must not have their mail in another's
+     * mailbox. */
+    if (d->unavailable)
         say(out, RCPT_UNAVAILABLE, 451, "4.3.0", "the list of mailboxes cannot be read at the moment");
+    else if (d->catch_all)
+        take_address(out, RCPT_CATCH_ALL, d->catch_all);
     else
         say(out, RCPT_NO_MAILBOX, 550, "5.1.1", "no such mailbox here");
 }
 
 void rcpt_rule(struct rcpt_verdict *out, const struct conf *c, struct peer_text local, struct peer_text domain)
 {
-    char name[DOMAIN_MOST], who[LOCAL_MOST];
+    char name[CONF_IDN_LEN], who[LOCAL_MOST];
     const struct conf_domain *d;
 
     memset(out, 0, sizeof *out);
@@ -142,6 +131,10 @@ void rcpt_rule(struct rcpt_verdict *out, const struct conf *c, struct peer_text 
             say(out, RCPT_NO_MAILBOX, 550, "5.1.1", "no such mailbox here");
         return;
     }
+    if (is_literal(domain)) {
+        say(out, RCPT_NOT_OURS, 550, "5.7.1", not_ours);
+        return;
+    }
     if (!a_label(domain, name)) {
         say(out, RCPT_BAD_DOMAIN, 550, "5.1.2", "this cannot be a domain");
         return;
@@ -150,5 +143,5 @@ void rcpt_rule(struct rcpt_verdict *out, const struct conf *c, struct peer_text 
     if (d)
         in_domain(out, c, d, who);
     else
-        say(out, RCPT_NOT_OURS, 550, "5.7.1", "relaying is not permitted: this domain is not one of ours");
+        say(out, RCPT_NOT_OURS, 550, "5.7.1", not_ours);
 }

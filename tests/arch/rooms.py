@@ -22,7 +22,7 @@ HOME = [  # header pattern, who may include it
     (r"unbound\.h", lambda f: f.startswith("dns/")),
     (r"seccomp\.h", lambda f: f.startswith("proc/")),
     (r"linux/landlock\.h", lambda f: f.startswith("proc/")),
-    (r"idn2\.h", lambda f: f.split("/")[0] in ("conf", "policy")),
+    (r"idn2\.h", lambda f: f.split("/")[0] == "conf"),
 ]
 CALLS = re.compile(r"(?<![\w.>])(fork|vfork|setuid|setgid|setresuid|setresgid|setgroups|chroot|execv[pe]*|execl[pe]*|kill)\s*\(")
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.M)

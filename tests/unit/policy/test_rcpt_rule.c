@@ -6,18 +6,25 @@
 
 #include "unit/suite.h"
 
-static unsigned zero[] = {0}, one[] = {1}, both[] = {0, 1}, two[] = {2}, three[] = {3};
+static unsigned zero[] = {0}, one[] = {1}, both[] = {0, 1}, two[] = {2}, three[] = {3}, four[] = {4};
 static struct conf_address example[] = {{"alice", zero, 1}, {"bob", one, 1}, {"team", both, 2}};
 static struct conf_address catching[] = {{"carol", two, 1}};
 static struct conf_address books[] = {{"dora", three, 1}};
+static struct conf_address half[] = {{"erin", four, 1}};
 static struct conf_address all = {"", two, 1};
 static struct conf_domain domains[] = {
     {.name = "catch.test", .addresses = catching, .address_count = 1, .catch_all = &all, .subaddress_separator = '+'},
     {.name = "example.test", .addresses = example, .address_count = 3, .subaddress_separator = '+'},
     {.name = "gone.test", .unavailable = true, .subaddress_separator = '+'},
+    {.name = "half.test",
+     .addresses = half,
+     .address_count = 1,
+     .catch_all = &all,
+     .unavailable = true,
+     .subaddress_separator = '+'},
     {.name = "xn--bcher-kva.test", .addresses = books, .address_count = 1},
 };
-static const struct conf conf = {.domains = domains, .domain_count = 4, .mailbox_count = 4, .postmaster = 0};
+static const struct conf conf = {.domains = domains, .domain_count = 5, .mailbox_count = 5, .postmaster = 0};
 
 static void mailboxes(const struct rcpt_verdict *v, char *out, size_t cap)
 {
@@ -53,7 +60,7 @@ START_TEST(every_row_of_the_table)
         rows++;
     }
     fclose(f);
-    ck_assert_int_ge(rows, 24);
+    ck_assert_int_ge(rows, 32);
 }
 END_TEST
 
@@ -75,6 +82,19 @@ START_TEST(bytes_of_peers_find_nothing_by_accident)
 }
 END_TEST
 
+START_TEST(verdicts_do_not_share_memory)
+{
+    struct conf other = conf;
+    struct rcpt_verdict a, b;
+
+    other.postmaster = 1;
+    rcpt_rule(&a, &conf, (struct peer_text){"postmaster", 10}, (struct peer_text){"", 0});
+    rcpt_rule(&b, &other, (struct peer_text){"postmaster", 10}, (struct peer_text){"", 0});
+    ck_assert_uint_eq(a.mailboxes[0], 0);
+    ck_assert_uint_eq(b.mailboxes[0], 1);
+}
+END_TEST
+
 START_TEST(without_any_domain_there_is_no_postmaster)
 {
     struct conf empty = {.postmaster = UINT_MAX};
@@ -87,5 +107,5 @@ START_TEST(without_any_domain_there_is_no_postmaster)
 }
 END_TEST
 
-SUITE_MAIN("rcpt_rule", every_row_of_the_table, bytes_of_peers_find_nothing_by_accident,
+SUITE_MAIN("rcpt_rule", every_row_of_the_table, bytes_of_peers_find_nothing_by_accident, verdicts_do_not_share_memory,
            without_any_domain_there_is_no_postmaster)
