@@ -41,9 +41,16 @@ static void keep(struct builder *b, enum snapshot_kind kind, const char *name, c
     struct snapshot_item item = {.kind = kind};
     struct err e;
 
-    /* a name that does not fit is left out: a cut one might be found under another's name */
-    if (!p || strlen(name) >= sizeof item.name || (s->items && find(s, kind, name)))
+    if (!p || (s->items && find(s, kind, name)))
         return;
+    if (strlen(name) >= sizeof item.name) { /* a cut one might be found under another's name */
+        conf_problem_add(
+            b->p, true, b->file, 0, NULL, "use a shorter path",
+            "%.60s...: the path is longer than %zu bytes, no copy of the file is kept for the time after a "
+            "crash",
+            name, sizeof item.name - 1);
+        return;
+    }
     memcpy(item.name, name, strlen(name) + 1);
     item.fd = memfd_make("postern", p, n, &e);
     if (item.fd < 0) {
@@ -242,11 +249,28 @@ static void look_at_dates(struct builder *b, const struct cert_slot *s)
         look_at(b, (cert_facts(s->serving)->not_after + 1) * SECOND);
 }
 
+static bool uses(const struct conf_listener *l, unsigned cert)
+{
+    for (unsigned i = 0; l->tls != CONF_TLS_OFF && i < l->certificate_count; i++)
+        if (l->certificates[i] == cert)
+            return true;
+    return false;
+}
+
+/* The name that should be on the certificate: that of the first listener that shows it. */
+static const char *expected_name(const struct conf *c, unsigned cert)
+{
+    for (unsigned i = 0; i < c->listener_count; i++)
+        if (uses(&c->listeners[i], cert))
+            return c->listeners[i].hostname;
+    return c->hostname;
+}
+
 static void choose(struct builder *b, unsigned i, struct cert_source *disk, struct cert_bytes *good)
 {
     const struct conf_certificate *c = &b->g->conf->certificates[i];
     struct cert_slot *s = &b->g->slots[i];
-    const char *hostname = b->g->conf->hostname;
+    const char *hostname = expected_name(b->g->conf, i);
 
     if (b->mode == GENERATION_SNAPSHOT && good->chain) {
         struct cert_source alone = {.bytes = *good};

@@ -19,10 +19,11 @@ enum snapshot_kind {
     SNAPSHOT_KEY,
     SNAPSHOT_REJECTED, /* what the disk held that cannot be used, and since when: so that it is reported once */
 };
+#define SNAPSHOT_NAME 1024 /* with its NUL: as long as the path of a watched file */
 struct snapshot_item {
     enum snapshot_kind kind;
-    char name[256]; /* "" (CONF), file name (FILE), certificate title (the others) */
-    int fd;         /* sealed memfd */
+    char name[SNAPSHOT_NAME]; /* "" (CONF), file name (FILE), certificate title (the others) */
+    int fd;                   /* sealed memfd */
 };
 struct snapshot {
     struct snapshot_item *items;
@@ -37,7 +38,7 @@ enum generation_mode {
 
 /* A file whose change means new certificates: what stat(2) said when it was read. */
 struct watched_file {
-    char path[1024];
+    char path[SNAPSHOT_NAME];
     bool exists;
     uint64_t dev, ino;
     int64_t ctime_ns, size;

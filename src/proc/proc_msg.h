@@ -50,7 +50,7 @@ struct proc_bound {
 
 struct proc_snapshot {
     uint32_t kind; /* enum snapshot_kind */
-    char name[256];
+    char name[SNAPSHOT_NAME];
 };
 
 struct proc_ready {

@@ -72,6 +72,54 @@ START_TEST(whole)
 }
 END_TEST
 
+/* The name on the certificate is compared with the one that its listener greets with. */
+START_TEST(hostname_of_the_listener)
+{
+    struct generation *g;
+
+    set_up();
+    write_conf("listener \"mx\" { address = {\"127.0.0.1:0\"} hostname = \"other.test\" }");
+    g = build(GENERATION_FULL, NULL);
+    ck_assert(serving(g)->warnings & TLS_WARN_HOSTNAME_MISMATCH);
+    generation_free(&g);
+    write_conf("listener \"clear\" { address = {\"127.0.0.1:0\"} tls = off hostname = \"other.test\" }\n"
+               "listener \"mx\" { address = {\"127.0.0.1:0\"} hostname = \"mx.example.test\" }");
+    g = build(GENERATION_FULL, NULL);
+    ck_assert(!(serving(g)->warnings & TLS_WARN_HOSTNAME_MISMATCH));
+    generation_free(&g);
+    tear_down();
+}
+END_TEST
+
+/* After a death the disk does not count: a list with a long path comes from the snapshot, too. */
+START_TEST(list_with_a_long_path)
+{
+    struct generation *g, *next;
+    char *text, *list, dots[601] = "", *longer;
+
+    set_up();
+    for (unsigned i = 0; i + 2 < sizeof dots; i += 2)
+        memcpy(dots + i, "./", 3);
+    text = get("postern.conf");
+    list = strstr(text, "list\"");
+    longer = mem_printf("%.*s%s%s", (int)(list - text), text, dots, list);
+    put("postern.conf", longer);
+    g = build(GENERATION_FULL, NULL);
+    ck_assert_ptr_nonnull(g);
+    ck_assert(!g->conf->domains[0].unavailable);
+    put("list", "");
+    next = build(GENERATION_SNAPSHOT, &g->snapshot);
+    ck_assert_ptr_nonnull(next);
+    ck_assert(!next->conf->domains[0].unavailable);
+    ck_assert_uint_eq(next->conf->mailbox_count, 2);
+    generation_free(&next);
+    generation_free(&g);
+    free(text);
+    free(longer);
+    tear_down();
+}
+END_TEST
+
 START_TEST(problems_all_at_once)
 {
     struct conf_problems p = {0};
@@ -388,6 +436,8 @@ int main(void)
     tcase_set_timeout(t, 30);
     tcase_add_loop_test(t, spoiled, 0, sizeof spoils / sizeof *spoils);
     tcase_add_test(t, whole);
+    tcase_add_test(t, hostname_of_the_listener);
+    tcase_add_test(t, list_with_a_long_path);
     tcase_add_test(t, problems_all_at_once);
     tcase_add_test(t, mended);
     tcase_add_test(t, renewed);
