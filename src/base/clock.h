@@ -11,10 +11,6 @@ struct now {
 };
 
 struct now clock_now(void);
-static inline int64_t now_seconds(const struct now *n)
-{
-    return n->real_us / 1000000;
-}
 
 /* Call once before any chroot, so that local time keeps working inside it. */
 void clock_prepare(void);

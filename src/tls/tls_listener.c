@@ -35,6 +35,12 @@ static int add_cert(struct tls_listener *l, const struct cert *c, struct err *e)
     return err_set(e, "certificate \"%s\": %s", cert_facts(c)->title, why);
 }
 
+/* One list of words in the configuration and in the decision: the value is handed over as it is. */
+_Static_assert((int)CONF_WITHOUT_OMIT == (int)TLS_WITHOUT_OMIT, "omit");
+_Static_assert((int)CONF_WITHOUT_TEMPFAIL == (int)TLS_WITHOUT_TEMPFAIL, "tempfail");
+_Static_assert((int)CONF_WITHOUT_CLOSE == (int)TLS_WITHOUT_CLOSE, "close");
+_Static_assert((int)CONF_WITHOUT_REFUSE_START == (int)TLS_WITHOUT_REFUSE_START, "refuse-start");
+
 struct tls_listener *tls_listener_new(const struct conf_listener *conf, const struct cert_slot *slots, struct err *e)
 {
     struct tls_listener *l = mem_alloc(sizeof *l);
