@@ -85,8 +85,8 @@ const struct conf_option conf_options[] = {
              "the end of the message."},
     {CONF_GLOBAL, "command-timeout", CONF_SECONDS, .fallback = "5m", RANGE(1, DAY), .floor = 300,
      .rfc = "RFC 5321 4.5.3.2.7", LIMIT(command_timeout),
-     .help = "Silence while a command is awaited, then 421 4.4.2. Also the time a TLS handshake "
-             "may take."},
+     .help =
+         "Silence while a command is awaited, then 421 4.4.2. A TLS handshake has the same time, at most 60 seconds."},
     {CONF_GLOBAL, "data-timeout", CONF_SECONDS, .fallback = "5m", RANGE(1, DAY), .floor = 180,
      .rfc = "RFC 5321 4.5.3.2.5", LIMIT(data_timeout),
      .help = "Silence inside a message, then 421 4.4.2 and the message is forgotten."},
@@ -97,8 +97,8 @@ const struct conf_option conf_options[] = {
      .rfc = "RFC 5321 4.5.3.2.6", LIMIT(session_time),
      .help = "Longest life of a connection, however busy; then 421 4.4.2."},
     {CONF_GLOBAL, "min-rate", CONF_COUNT, .fallback = "100", RANGE(1, 1000000), .zero = "no minimum", LIMIT(min_rate),
-     .help = "Bytes per second that a client must bring inside a line or a message, after a time "
-             "of grace. Idle times between commands "
+     .help = "Bytes per second that a client must bring inside a line or a message, after the first minute. Idle times "
+             "between commands "
              "do not count. Ends senders that drip a byte a second to hold connections."},
     {CONF_GLOBAL, "greet-delay", CONF_MILLIS, .fallback = "0", RANGE(0, 60000), LIMIT(greet_delay_ms),
      .help = "Wait this long before the greeting, to notice clients that talk before it "
@@ -120,7 +120,8 @@ const struct conf_option conf_options[] = {
      .help = "Above this share of max-connections, a connection without an accepted command is "
              "given busy-timeout only."},
     {CONF_GLOBAL, "busy-timeout", CONF_SECONDS, .fallback = "30", RANGE(1, DAY), LIMIT(busy_timeout),
-     .help = "See busy-percent."},
+     .help = "From the beginning of a connection until its first accepted command, while busy-percent of "
+             "max-connections is exceeded; then 421 4.4.2."},
     {CONF_GLOBAL, "drain-idle", CONF_SECONDS, .fallback = "60", RANGE(1, DAY), LIMIT(drain_idle),
      .help = "After a reload or during a drain, a session of the old generation with no message "
              "open and this much silence gets 421 4.3.2."},
@@ -142,9 +143,11 @@ const struct conf_option conf_options[] = {
     /* ---- certificate */
     {CONF_CERTIFICATE, "chain", CONF_PATH, .required = true,
      .sample = "/etc/letsencrypt/live/mx.example.org/fullchain.pem", FIELD(conf_certificate, chain_file),
-     .help = "PEM file: the server's certificate first, then the intermediate ones."},
+     .help = "PEM file: the server's certificate first, then the intermediate ones. A renewal is noticed within "
+             "seconds, no reload is needed."},
     {CONF_CERTIFICATE, "key", CONF_PATH, .required = true, .sample = "/etc/letsencrypt/live/mx.example.org/privkey.pem",
-     FIELD(conf_certificate, key_file), .help = "PEM file: the private key, without passphrase."},
+     FIELD(conf_certificate, key_file),
+     .help = "PEM file: the private key, without passphrase. Other users must not be able to read it."},
 
     /* ---- listener */
     {CONF_LISTENER, "address", CONF_OWN, .list = true, .required = true, .sample = "{\"0.0.0.0:25\", \"[::]:25\"}", OWN,
@@ -171,7 +174,8 @@ const struct conf_option conf_options[] = {
      .help = "A certificate outside its dates: serve it, since most senders do not look, or treat "
              "it as unusable. It is reported either way."},
     {CONF_LISTENER, "require-tls", CONF_BOOL, .fallback = "no", FIELD(conf_listener, require_tls),
-     .help = "Refuse mail in clear text: 530 5.7.0. RFC 3207 4 forbids this on a server that the "
+     .help = "Refuse mail in clear text: 530 5.7.0; while no certificate is usable, 454 4.7.0, so that mail waits at "
+             "the sender. RFC 3207 4 forbids this on a server that the "
              "MX record of a domain points to."},
     {CONF_LISTENER, "no-starttls-for", CONF_NETS, .list = true, .fallback = "", .sample = "{\"198.51.100.7\"}",
      NETS(conf_listener, no_starttls_for, no_starttls_for_count),
@@ -184,8 +188,8 @@ const struct conf_option conf_options[] = {
      .help = "Local parts that have a mailbox. Compared without regard to case."},
     {CONF_DOMAIN, "mailbox-file", CONF_OWN, .sample = "/etc/postern/mailboxes", OWN,
      .help = "File with more of them, one per line; # begins a comment. Read at start and reload. "
-             "While it cannot be read, recipients "
-             "of the domain get 451 and the mail waits at the sender."},
+             "While it cannot be read, recipients that stand nowhere else get 451 and the mail waits at the sender; "
+             "the catch-all does not take it."},
     {CONF_DOMAIN, "aliases", CONF_OWN, .list = true, .sample = "{\"postmaster=alice\", \"team=alice,bob\"}", OWN,
      .help = "Other names for mailboxes of this domain, or of another configured one "
              "(\"sales=carol@example.com\"). An alias may lead to "
