@@ -322,6 +322,34 @@ static void load_cert(struct builder *b, unsigned i)
     cert_bytes_free(&good);
 }
 
+static bool has_ordinary(const struct generation *g, const struct conf_listener *l)
+{
+    for (unsigned i = 0; i < l->certificate_count; i++) {
+        const struct tls_cert_facts *f = cert_facts(g->slots[l->certificates[i]].serving);
+
+        if (f->fault == TLS_OK && !(f->warnings & TLS_WARN_RARE_KEY))
+            return true;
+    }
+    return false;
+}
+
+/* A key that many senders cannot use is a fault only where it stands alone. */
+static void judge_company(struct generation *g)
+{
+    for (unsigned c = 0; c < g->conf->certificate_count; c++) {
+        bool used = false, alone = false;
+
+        for (unsigned i = 0; i < g->conf->listener_count; i++) {
+            const struct conf_listener *l = &g->conf->listeners[i];
+
+            used = used || uses(l, c);
+            alone = alone || (uses(l, c) && !has_ordinary(g, l));
+        }
+        if (used && !alone)
+            cert_has_company(g->slots[c].serving);
+    }
+}
+
 static int load_listeners(struct builder *b)
 {
     struct generation *g = b->g;
@@ -364,6 +392,7 @@ int generation_build(struct generation **out, enum generation_mode mode, const c
     g->known = mem_alloc(sizeof *g->known * (g->conf->certificate_count + 1));
     for (unsigned i = 0; i < g->conf->certificate_count; i++)
         load_cert(&b, i);
+    judge_company(g);
     if (load_listeners(&b) < 0 || p->errors) {
         generation_free(&g);
         return -1;

@@ -163,6 +163,11 @@ void cert_free(struct cert **cp)
     *cp = NULL;
 }
 
+void cert_has_company(struct cert *c)
+{
+    c->facts.warnings &= ~(unsigned)TLS_WARN_RARE_KEY;
+}
+
 const struct tls_cert_facts *cert_facts(const struct cert *c)
 {
     return &c->facts;

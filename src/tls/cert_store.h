@@ -37,6 +37,9 @@ struct cert; /* one judged pair: X509 chain, key, facts */
 /* Judges and proves. `hostname`: checked against the names. Never fails; see cert_facts()->fault. */
 struct cert *cert_judge(const char *title, const struct cert_source *src, const char *hostname, int64_t now);
 void cert_free(struct cert **c);
+/* Wherever it serves, a usable one with an ordinary key serves beside it: the warning rare-key goes.
+ * Called while a generation is built, before anybody reads the facts. */
+void cert_has_company(struct cert *c);
 const struct tls_cert_facts *cert_facts(const struct cert *c);
 const struct cert_bytes *cert_raw(const struct cert *c); /* what serves, for the snapshot */
 const char *cert_subject(const struct cert *c);          /* for people; "" when unparsed */

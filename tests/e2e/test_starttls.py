@@ -298,6 +298,18 @@ class Warned(DaemonTest):
         d.wait_event("tls.certificate-expiring")
         d.wait_event("tls.certificate-warning", "reason=hostname-mismatch")
 
+    def test_rare_key_beside_an_ordinary_one(self):
+        """The remedy of the hint ends the warning; a broken certificate is no company."""
+        d = self.prepared(listeners={"both": {"tls": "starttls", "certificate": '{"edwards", "rsa"}'}})
+        d.certificates = {t: (d.dir / f"{t}.pem", d.dir / f"{t}-key.pem") for t in ("edwards", "rsa")}
+        d.ca.issue(*d.certificates["edwards"], kind="ed25519")
+        d.ca.issue(*d.certificates["rsa"], kind="rsa")
+        d.write()
+        d.start()
+        self.assertNotIn("rare-key", d.command("why", "--json").out)
+        put(d.certificates["rsa"][1], b"broken")
+        self.assertIn("rare-key", d.command("check", "--json").out)
+
 
 class Without(DaemonTest):
     """without-certificate: what no usable certificate looks like from outside."""
