@@ -42,23 +42,49 @@ struct conf_listener {
     bool require_tls;
     struct net *no_starttls_for;
     unsigned no_starttls_for_count;
+    struct net *relay_from; /* may send anywhere without logging in */
+    unsigned relay_from_count;
+    bool hide_client;     /* Received: does not name the client */
     const char *hostname; /* the listener's own or the global one */
 };
 
 enum conf_delivery_type {
     CONF_DELIVERY_MAILDIR,
-    CONF_DELIVERY_LMTP, /* these three by the queue and the relay; no configuration says them yet */
+    CONF_DELIVERY_LMTP, /* these three by the queue and the relay */
     CONF_DELIVERY_SMTP,
     CONF_DELIVERY_MX,
+};
+
+/* What must be true of TLS towards a next hop; UNSET only while the text is read. */
+enum conf_next_tls {
+    CONF_NEXT_TLS_NONE,
+    CONF_NEXT_TLS_MAY,
+    CONF_NEXT_TLS_REQUIRED,
+    CONF_NEXT_TLS_VERIFY,
+    CONF_NEXT_TLS_DANE,
+    CONF_NEXT_TLS_UNSET
+};
+
+/* The place that lmtp and smtp hand mail to: numeric, a unix socket, or a name. */
+struct conf_next_hop {
+    struct addr address;  /* ss_family AF_UNSPEC: by name */
+    const char *host;     /* A-label; NULL: by address */
+    uint16_t port;        /* by name */
+    const char *tls_name; /* the name its certificate must have; NULL: host, or any where that is not known */
+    enum conf_next_tls tls;
+    bool implicit_tls;
+    const char *user, *password_file; /* NULL: no login */
+    const char *ca_file;              /* NULL: the machine's own */
 };
 
 struct conf_delivery {
     const char *title;
     enum conf_delivery_type type;
-    const char *path;           /* template with %d and %u, absolute after load */
+    const char *path;           /* maildir: template with %d and %u, absolute after load; else NULL */
     const char *owner;          /* user name or NULL: conf.user */
     const char *group;          /* group name or NULL */
     mode_t file_mode, dir_mode; /* 0600 and 0700 by default */
+    struct conf_next_hop next;  /* lmtp, smtp; of mx: tls and ca_file */
     struct conf_where where;
 };
 
@@ -66,7 +92,8 @@ struct conf_mailbox {   /* its index in conf.mailboxes is the number that store 
     const char *local;  /* lower case */
     const char *domain; /* A-label, lower case */
     unsigned delivery;  /* index into conf.deliveries */
-    char *path;         /* template expanded; %d and %u come from the configuration only, never from peers */
+    char *path;         /* template expanded; %d and %u come from the configuration only, never from peers. "" where
+                         * the delivery is no maildir: such a mailbox is a recipient for the queue */
 };
 
 /* One address after expansion: local@domain (or catch-all: local == "") stands for these mailboxes. */
@@ -83,6 +110,9 @@ struct conf_domain {
     struct conf_address *catch_all; /* or NULL */
     char subaddress_separator;      /* '+' by default, 0: off */
     bool unavailable;               /* its mailbox file could not be read and no last good one exists: 451, never 550 */
+    unsigned delivery;              /* index into conf.deliveries */
+    bool accept_any;                /* who is not in the list is taken all the same (lmtp, smtp, mx only) */
+    bool verify_recipients;         /* ... or asked for at the next hop (lmtp, smtp only) */
     struct conf_where where;
 };
 
@@ -97,6 +127,17 @@ struct conf_limits { /* seconds, bytes, counts; every one an option, RFC 5321's 
     unsigned drain_idle, shutdown_data_time; /* 60 s, 5 s */
 };
 
+struct conf_sender_list { /* what a user may send as, beside what is its own */
+    const char *user;     /* a full address, lower case */
+    const char **senders; /* "local@domain" or "*@domain" */
+    unsigned sender_count;
+};
+
+struct conf_queue {
+    unsigned first_retry, longest_retry, delay_notice, max_age; /* seconds; delay_notice 0: never */
+    unsigned transfers, per_destination;
+};
+
 enum conf_log_target { CONF_LOG_STDERR, CONF_LOG_SYSLOG, CONF_LOG_FILE };
 
 struct conf {
@@ -104,6 +145,7 @@ struct conf {
     const char *hostname;
     const char *state_dir;
     const char *user, *worker_user; /* NULL: the current user; worker_user not given: the same pointer as user */
+    const char *relay_user;         /* as worker_user */
     const char *group;
     unsigned workers; /* resolved: never 0 */
     bool lab;         /* floors of RFC 5321 may be undercut: tests only */
@@ -128,6 +170,13 @@ struct conf {
     unsigned domain_count;
     struct conf_mailbox *mailboxes;
     unsigned mailbox_count;
+    unsigned relay;                        /* the delivery for mail to other domains, UINT_MAX: none is sent there */
+    struct conf_sender_list *sender_lists; /* sorted by user */
+    unsigned sender_list_count;
+    bool senders_unavailable; /* the file with them could not be read */
+    struct conf_queue queue;
+    const char **resolvers; /* NULL-terminated; NULL: those of resolv.conf */
+    const char *trust_anchor;
     unsigned postmaster; /* mailbox index for bare <postmaster>, UINT_MAX when no domain exists */
 };
 

@@ -110,6 +110,8 @@ static void global(const struct conf_building *b)
         c->workers = cpus();
     if (!c->worker_user)
         c->worker_user = c->user;
+    if (!c->relay_user)
+        c->relay_user = c->user;
     if (c->lab) {
         const struct conf_raw_setting *s = conf_raw_find(&b->raw->sections[0], "lab");
 
@@ -118,20 +120,28 @@ static void global(const struct conf_building *b)
     }
 }
 
+const struct conf_raw_section *conf_build_only(const struct conf_building *b, enum conf_section_kind kind)
+{
+    unsigned n;
+    const struct conf_raw_section **list = conf_build_sections(b, kind, &n), *only = n ? list[0] : NULL;
+
+    for (unsigned i = 1; i < n; i++)
+        conf_problem_add(b->p, false, list[i]->file, list[i]->line, conf_sections[kind].name,
+                         "put both into one section", "a second %s section; the first is in line %u",
+                         conf_sections[kind].name, only->line);
+    free(list);
+    return only;
+}
+
 static void logging(const struct conf_building *b)
 {
     static const struct conf_raw_section none = {.kind = CONF_LOG, .title = (char *)""};
-    const struct conf_raw_section **list, *log = &none;
+    const struct conf_raw_section *log = conf_build_only(b, CONF_LOG);
     const struct conf_raw_setting *file;
     struct conf *c = b->conf;
-    unsigned n;
 
-    list = conf_build_sections(b, CONF_LOG, &n);
-    if (n)
-        log = list[0];
-    for (unsigned i = 1; i < n; i++)
-        conf_problem_add(b->p, false, list[i]->file, list[i]->line, "log", "put both into one section",
-                         "a second log section; the first is in line %u", log->line);
+    if (!log)
+        log = &none;
     conf_value_fill(b, log, c);
     file = conf_raw_find(log, "file");
     if (file && !conf_raw_find(log, "target"))
@@ -140,7 +150,6 @@ static void logging(const struct conf_building *b)
         conf_build_error(b, file, 0, "write target = file, or remove it", "a file that nothing is written to");
     else if (!file && c->log_target == CONF_LOG_FILE)
         conf_problem_add(b->p, false, log->file, log->line, "file", NULL, "target = file needs it");
-    free(list);
 }
 
 struct conf *conf_build(const struct conf_raw *raw, const char *file, const struct conf_reader *reader,
@@ -157,6 +166,7 @@ struct conf *conf_build(const struct conf_raw *raw, const char *file, const stru
     logging(&b);
     conf_listener_build(&b);
     conf_delivery_build(&b);
+    conf_relay_build(&b);
     conf_domain_build(&b);
     return c;
 }

@@ -43,6 +43,10 @@ void conf_delivery_build(const struct conf_building *b);
 bool conf_delivery_uses(const char *path, char what);
 /* Expands the template for one mailbox. Memory of the snapshot. */
 char *conf_delivery_path(struct conf *c, const struct conf_delivery *d, const char *local, const char *domain);
+/* conf_relay.c: relay, queue, dns, senders. Behind the deliveries, before the domains. */
+void conf_relay_build(const struct conf_building *b);
+/* The delivery of that title; UINT_MAX: there is none, which is said. */
+unsigned conf_delivery_find(const struct conf_building *b, const struct conf_raw_setting *s);
 /* conf_domain.c */
 void conf_domain_build(const struct conf_building *b);
 
@@ -50,6 +54,8 @@ void conf_domain_build(const struct conf_building *b);
  * them. malloc'd. */
 const struct conf_raw_section **conf_build_sections(const struct conf_building *b, enum conf_section_kind kind,
                                                     unsigned *count);
+/* The one section of a kind that has no title; NULL: it was not written. A second one is an error, which is said. */
+const struct conf_raw_section *conf_build_only(const struct conf_building *b, enum conf_section_kind kind);
 /* One problem about a value of a setting; v: which one (its line), or UINT_MAX for the setting as
  * such. */
 void conf_build_error(const struct conf_building *b, const struct conf_raw_setting *s, unsigned v, const char *remedy,

@@ -72,24 +72,65 @@ static void unknown_delivery(const struct conf_building *b, const struct conf_ra
     free(names);
 }
 
+unsigned conf_delivery_find(const struct conf_building *b, const struct conf_raw_setting *s)
+{
+    const struct conf *c = b->conf;
+
+    for (unsigned i = 0; i < c->delivery_count; i++)
+        if (strcmp(c->deliveries[i].title, s->values[0].text) == 0)
+            return i;
+    unknown_delivery(b, s);
+    return UINT_MAX;
+}
+
 static void deliver(const struct conf_building *b, struct conf_names *n)
 {
     const struct conf_raw_setting *s = conf_raw_find(n->section, "deliver");
     const struct conf *c = b->conf;
 
-    for (unsigned i = 0; s && i < c->delivery_count; i++) {
-        if (strcmp(c->deliveries[i].title, s->values[0].text) == 0) {
-            n->delivery = i;
-            return;
-        }
-    }
     if (s && !s->bad)
-        unknown_delivery(b, s);
+        n->domain.delivery = conf_delivery_find(b, s);
     else if (!s && c->delivery_count != 1 && (c->delivery_count || b->parse_errors == 0))
         conf_problem_add(b->p, false, n->section->file, n->section->line, "deliver",
                          c->delivery_count ? "name one of them"
                                            : "write delivery \"local\" { type = maildir path = \"/var/mail/%d/%u\" }",
                          c->delivery_count ? "there are several deliveries" : "there is no delivery");
+    if (n->domain.delivery == UINT_MAX)
+        n->domain.delivery = 0; /* said */
+}
+
+/* Mail for people that nobody knows to exist must be refused while the sender is there, else it comes back to somebody
+ * who may never have written it. */
+static void recipients(const struct conf_building *b, const struct conf_names *n)
+{
+    static const char *const lists[] = {"mailboxes", "mailbox-file", "aliases", "alias-file"};
+    const struct conf_raw_setting *any = conf_raw_find(n->section, "accept-any"),
+                                  *verify = conf_raw_find(n->section, "verify-recipients");
+    const struct conf *c = b->conf;
+    enum conf_delivery_type type =
+        n->domain.delivery < c->delivery_count ? c->deliveries[n->domain.delivery].type : CONF_DELIVERY_MAILDIR;
+    bool listed = false;
+
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        listed = listed || conf_raw_find(n->section, lists[i]);
+    if (n->domain.accept_any && type == CONF_DELIVERY_MAILDIR)
+        conf_build_error(b, any, 0, "write catch-all = NAME", "a Maildir belongs to a mailbox that is known");
+    else if (n->domain.accept_any)
+        conf_problem_add(b->p, true, any->file, any->line, "accept-any", "prefer mailbox-file or verify-recipients",
+                         "what the next server refuses will bounce to senders who may be forged (backscatter)");
+    if (n->domain.verify_recipients && type != CONF_DELIVERY_LMTP && type != CONF_DELIVERY_SMTP)
+        conf_build_error(b, verify, 0, "remove it", "only a delivery of type lmtp or smtp can be asked");
+    if (n->domain.verify_recipients && n->domain.accept_any)
+        conf_build_error(b, verify, 0, "remove one", "recipients are verified, and any is accepted");
+    if (type != CONF_DELIVERY_MAILDIR && !listed && !n->domain.accept_any && !n->domain.verify_recipients)
+        conf_problem_add(b->p, false, n->section->file, n->section->line, "domain",
+                         "add mailbox-file = FILE, or verify-recipients = yes, or accept-any = yes",
+                         "nobody knows who has a mailbox in %s", n->domain.name);
+    if (type != CONF_DELIVERY_MAILDIR && c->relay == UINT_MAX)
+        conf_problem_add(b->p, true, n->section->file, n->section->line, "domain",
+                         "write relay { delivery = ... }, with a delivery of type mx or smtp",
+                         "mail of %s that fails after it was taken cannot be reported to senders elsewhere",
+                         n->domain.name);
 }
 
 static void separator(const struct conf_building *b, struct conf_names *n)
@@ -121,8 +162,9 @@ static void start(struct conf_domains *d, const struct conf_raw_section *sec)
     *n = (struct conf_names){.section = sec};
     n->domain.name = conf_keep_text(b->conf, name);
     n->domain.where = (struct conf_where){conf_keep_text(b->conf, sec->file), sec->line};
-    conf_value_fill(b, sec, NULL); /* required options only: all fields are read here */
+    conf_value_fill(b, sec, &n->domain);
     deliver(b, n);
+    recipients(b, n);
     separator(b, n);
     d->count++;
     conf_mailbox_read(d, n);
@@ -285,13 +327,13 @@ static void shared_paths(const struct conf_building *b, const struct conf_domain
 
     for (unsigned i = 0; i < d->count && c->delivery_count; i++) {
         const struct conf_names *n = &d->all[i];
-        const struct conf_delivery *to = &c->deliveries[n->delivery];
+        const struct conf_delivery *to = &c->deliveries[n->domain.delivery];
 
-        if (!first[n->delivery]) {
-            first[n->delivery] = n;
+        if (!first[n->domain.delivery]) {
+            first[n->domain.delivery] = n;
         } else if (!conf_delivery_uses(to->path, 'd')) {
             conf_problem_add(b->p, false, to->where.file, to->where.line, "path", "put %d into the path",
-                             "mailboxes of %s and %s would share directories", first[n->delivery]->domain.name,
+                             "mailboxes of %s and %s would share directories", first[n->domain.delivery]->domain.name,
                              n->domain.name);
             break;
         }

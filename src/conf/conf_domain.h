@@ -40,7 +40,6 @@ struct conf_name {
 struct conf_names { /* one domain in the making */
     const struct conf_raw_section *section;
     struct conf_domain domain;
-    unsigned delivery;
     struct conf_name *list; /* sorted by local once complete */
     unsigned count, cap;
 };
@@ -70,7 +69,10 @@ int conf_mailbox_name(char dst[CONF_NAME_MAX + 1], struct span text, struct err 
 struct conf_name *conf_mailbox_add(struct conf_domains *d, struct conf_names *n, const char *local,
                                    const struct conf_place *at);
 /* Calls each line of a list file that holds something, comments and white space cut off. 0, or -1:
- * it cannot be read, which was said as a warning and marks the domain unavailable. */
+ * it cannot be read, which was said as a warning that ends with what this means for mail. */
+int conf_lines(const struct conf_building *b, const struct conf_raw_setting *s, const char *meaning,
+               void line(void *arg, struct span text, const struct conf_place *at), void *arg);
+/* The same for a domain's lists: one that cannot be read marks the domain unavailable. */
 int conf_mailbox_lines(struct conf_domains *d, struct conf_names *n, const struct conf_raw_setting *s,
                        void line(struct conf_domains *d, struct conf_names *n, struct span text,
                                  const struct conf_place *at));

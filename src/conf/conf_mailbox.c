@@ -71,7 +71,7 @@ static void mailbox(struct conf_domains *d, struct conf_names *n, struct span te
     name = conf_mailbox_add(d, n, local, at);
     name->mailbox = c->mailbox_count;
     c->mailboxes[c->mailbox_count++] =
-        (struct conf_mailbox){.local = name->local, .domain = n->domain.name, .delivery = n->delivery};
+        (struct conf_mailbox){.local = name->local, .domain = n->domain.name, .delivery = n->domain.delivery};
 }
 
 static struct span trimmed(const char *p, const char *end)
@@ -87,11 +87,9 @@ static struct span trimmed(const char *p, const char *end)
     return (struct span){p, (size_t)(end - p)};
 }
 
-int conf_mailbox_lines(struct conf_domains *d, struct conf_names *n, const struct conf_raw_setting *s,
-                       void line(struct conf_domains *d, struct conf_names *n, struct span text,
-                                 const struct conf_place *at))
+int conf_lines(const struct conf_building *b, const struct conf_raw_setting *s, const char *meaning,
+               void line(void *arg, struct span text, const struct conf_place *at), void *arg)
 {
-    const struct conf_building *b = d->b;
     unsigned said = 0;
     char *path = conf_path_join(s->file, s->values[0].text), *text = NULL;
     struct conf_place at = {conf_keep_text(b->conf, path), 0, s->option->name, &said};
@@ -99,11 +97,7 @@ int conf_mailbox_lines(struct conf_domains *d, struct conf_names *n, const struc
     size_t len = 0;
 
     if (b->reader->read(b->reader->arg, path, &text, &len, &e)) {
-        n->domain.unavailable = true;
-        conf_problem_add(b->p, true, s->file, s->line, s->option->name,
-                         "until it can be read, recipients of this domain get 451 and their mail "
-                         "waits at the sender",
-                         "%s", e.text);
+        conf_problem_add(b->p, true, s->file, s->line, s->option->name, meaning, "%s", e.text);
         free(path);
         return -1;
     }
@@ -113,13 +107,41 @@ int conf_mailbox_lines(struct conf_domains *d, struct conf_names *n, const struc
 
         at.line++;
         if (got.n)
-            line(d, n, got, &at);
+            line(arg, got, &at);
         p = eol ? eol + 1 : end;
     }
     conf_domain_say_rest(b, &at);
     free(text);
     free(path);
     return 0;
+}
+
+struct domain_lines {
+    struct conf_domains *d;
+    struct conf_names *n;
+    void (*line)(struct conf_domains *d, struct conf_names *n, struct span text, const struct conf_place *at);
+};
+
+static void domain_line(void *arg, struct span text, const struct conf_place *at)
+{
+    const struct domain_lines *l = arg;
+
+    l->line(l->d, l->n, text, at);
+}
+
+int conf_mailbox_lines(struct conf_domains *d, struct conf_names *n, const struct conf_raw_setting *s,
+                       void line(struct conf_domains *d, struct conf_names *n, struct span text,
+                                 const struct conf_place *at))
+{
+    struct domain_lines l = {d, n, line};
+    int rc = conf_lines(d->b, s,
+                        "until it can be read, recipients of this domain get 451 and their mail "
+                        "waits at the sender",
+                        domain_line, &l);
+
+    if (rc < 0)
+        n->domain.unavailable = true;
+    return rc;
 }
 
 void conf_mailbox_read(struct conf_domains *d, struct conf_names *n)

@@ -30,7 +30,14 @@ const struct conf_section_row conf_sections[CONF_SECTIONS] = {
                        "Addresses on which postern listens, and what it offers there."},
     [CONF_DOMAIN] = {"domain", true, "the domain, in A-labels or in Unicode",
                      "A domain whose mail is taken, and its recipients. Mail for any other domain is refused."},
-    [CONF_DELIVERY] = {"delivery", true, "a name of your choice", "Where accepted mail goes."},
+    [CONF_DELIVERY] = {"delivery", true, "a name of your choice",
+                       "Where accepted mail goes: into Maildirs here, or by way of the queue to another server."},
+    [CONF_RELAY] =
+        {"relay", false, NULL,
+         "Where mail to other domains goes, from clients that may send it: those of relay-from. Without this "
+         "section postern sends nothing to other domains, reports of failure excepted."},
+    [CONF_QUEUE] = {"queue", false, NULL, "How long and how often delivery to another server is tried."},
+    [CONF_DNS] = {"dns", false, NULL, "Who is asked for the next hops of mail, and what proves the answers (DNSSEC)."},
     [CONF_LOG] = {"log", false, NULL, "How and where events are written."},
 };
 
@@ -50,6 +57,9 @@ const struct conf_option conf_options[] = {
      .help = "The account that the workers run as: they meet the network and need no file at all. "
              "Default: the account of user, which "
              "is weaker, and the log says so."},
+    {CONF_GLOBAL, "relay-user", CONF_TEXT, .sample = "postern-relay", FIELD(conf, relay_user),
+     .help = "The account that the relay runs as: it connects to other servers and needs no file. Default: the account "
+             "of user, which is weaker, and the log says so."},
     {CONF_GLOBAL, "group", CONF_TEXT, .sample = "postern", FIELD(conf, group),
      .help = "The group of state and control socket: its members may ask the daemon (status, why). "
              "Default: the primary group of user."},
@@ -135,10 +145,14 @@ const struct conf_option conf_options[] = {
     {CONF_GLOBAL, "trusted-networks", CONF_NETS, .list = true, .fallback = "",
      .sample = "{\"192.0.2.0/24\", \"2001:db8::/32\"}", NETS(conf, trusted_networks, trusted_network_count),
      .help = "Networks exempt from the limits per address and per network, never from "
-             "max-connections. They may not relay either."},
+             "max-connections. They may not relay either: see relay-from."},
     {CONF_GLOBAL, "diagnostic-networks", CONF_NETS, .list = true, .fallback = "127.0.0.0/8 ::1",
      .sample = "{\"127.0.0.0/8\", \"::1\"}", NETS(conf, diagnostic_networks, diagnostic_network_count),
      .help = "Networks whose clients are told by HELP STARTTLS why STARTTLS is not offered."},
+
+    {CONF_GLOBAL, "sender-file", CONF_OWN, .sample = "/etc/postern/senders", OWN,
+     .help = "What users may send as beside their own address and its aliases: one \"user@domain: address, *@domain\" "
+             "per line; # begins a comment."},
 
     /* ---- certificate */
     {CONF_CERTIFICATE, "chain", CONF_PATH, .required = true,
@@ -180,6 +194,13 @@ const struct conf_option conf_options[] = {
     {CONF_LISTENER, "no-starttls-for", CONF_NETS, .list = true, .fallback = "", .sample = "{\"198.51.100.7\"}",
      NETS(conf_listener, no_starttls_for, no_starttls_for_count),
      .help = "Networks that are not offered STARTTLS: for a peer whose TLS is broken."},
+    {CONF_LISTENER, "relay-from", CONF_NETS, .list = true, .fallback = "", .sample = "{\"192.0.2.16/28\"}",
+     NETS(conf_listener, relay_from, relay_from_count),
+     .help = "Networks whose clients may send to other domains (section relay) without logging in: for printers, cron "
+             "and applications. Keep it small: whoever is in it sends in your name."},
+    {CONF_LISTENER, "hide-client", CONF_BOOL, .fallback = "no", FIELD(conf_listener, hide_client),
+     .help = "The Received: field that is added does not name the client's address and host name, for users who do "
+             "not want their whereabouts in every message."},
     {CONF_LISTENER, "hostname", CONF_HOST, .sample = "mx2.example.org", FIELD(conf_listener, hostname),
      .help = "The name used on this listener. Default: the global hostname."},
 
@@ -203,12 +224,23 @@ const struct conf_option conf_options[] = {
      .help = "alice+anything is alice's (RFC 5233). One character; \"\" switches this off."},
     {CONF_DOMAIN, "deliver", CONF_OWN, .sample = "local", OWN,
      .help = "Title of the delivery section. May be left out while there is only one."},
+    {CONF_DOMAIN, "accept-any", CONF_BOOL, .fallback = "no", FIELD(conf_domain, accept_any),
+     .help = "Only where the delivery is another server: take mail for every local part, known or not. What the other "
+             "server then refuses comes back to senders who may never have written it (backscatter): prefer a "
+             "mailbox-file, or verify-recipients."},
+    {CONF_DOMAIN, "verify-recipients", CONF_BOOL, .fallback = "no", FIELD(conf_domain, verify_recipients),
+     .help = "Only where the delivery is lmtp or smtp: whether a local part that is in no list exists is asked there, "
+             "and remembered for a while. While it cannot be asked the sender gets 450 and comes again."},
 
     /* ---- delivery */
-    {CONF_DELIVERY, "type", CONF_WORD, .fallback = "maildir", WORDS("maildir"), FIELD(conf_delivery, type),
-     .help = "maildir: one file per message."},
-    {CONF_DELIVERY, "path", CONF_PATH, .required = true, .sample = "/var/mail/%d/%u", FIELD(conf_delivery, path),
-     .help = "The Maildir: %d is the domain, %u the mailbox, %% a percent sign. Missing "
+    {CONF_DELIVERY, "type", CONF_WORD, .fallback = "maildir", WORDS("maildir", "lmtp", "smtp", "mx"),
+     FIELD(conf_delivery, type),
+     .help =
+         "maildir: one file per message. lmtp: to a mail store such as Dovecot (RFC 2033). smtp: to one server, a "
+         "smarthost or an internal one. mx: to the servers that the DNS names for each recipient's domain. The last "
+         "three go by way of the queue."},
+    {CONF_DELIVERY, "path", CONF_PATH, .sample = "/var/mail/%d/%u", FIELD(conf_delivery, path),
+     .help = "maildir needs it. The Maildir: %d is the domain, %u the mailbox, %% a percent sign. Missing "
              "directories are created."},
     {CONF_DELIVERY, "owner", CONF_TEXT, .sample = "vmail", FIELD(conf_delivery, owner),
      .help = "The account that owns the files. Default: user."},
@@ -218,6 +250,59 @@ const struct conf_option conf_options[] = {
      .help = "Mode of message files."},
     {CONF_DELIVERY, "directory-mode", CONF_MODE, .fallback = "0700", RANGE(0700, 07777), FIELD(conf_delivery, dir_mode),
      .help = "Mode of directories that are created."},
+    {CONF_DELIVERY, "address", CONF_OWN, .sample = "smarthost.example.net:587", OWN,
+     .help = "lmtp and smtp need it: \"192.0.2.5:25\", \"[2001:db8::5]:25\", \"mail.example.net:587\" or "
+             "\"unix:/run/dovecot/lmtp\". A name's addresses are asked for at each connection. Default port: 25, for "
+             "lmtp 24."},
+    {CONF_DELIVERY, "tls", CONF_WORD, WORDS("none", "may", "required", "verify", "dane"),
+     FIELD(conf_delivery, next.tls), .sample = "verify",
+     .help = "What is asked of the other server. none: clear text. may: TLS if it offers it, and clear text on a new "
+             "connection if the handshake fails. required: TLS, whoever it is; without it mail waits in the queue and "
+             "the log says what was seen. verify: TLS with a certificate of a trusted CA for its name. dane: as its "
+             "TLSA records demand where DNSSEC proves them (RFC 7672), else as may. Default: dane for mx, may for "
+             "smtp, none for a unix socket, and verify where user is given."},
+    {CONF_DELIVERY, "implicit-tls", CONF_BOOL, .fallback = "no", FIELD(conf_delivery, next.implicit_tls),
+     .help = "TLS from the first byte, without STARTTLS: port 465 of a smarthost."},
+    {CONF_DELIVERY, "tls-name", CONF_HOST, .sample = "mail.example.net", FIELD(conf_delivery, next.tls_name),
+     .help = "The name that the certificate must have. Default: the name in address."},
+    {CONF_DELIVERY, "ca-file", CONF_PATH, .sample = "/etc/ssl/our-ca.pem", FIELD(conf_delivery, next.ca_file),
+     .help = "PEM file with the CAs that are trusted for tls = verify. Default: those of the machine."},
+    {CONF_DELIVERY, "user", CONF_TEXT, .sample = "relay@example.org", FIELD(conf_delivery, next.user),
+     .help = "Log in at the smarthost under this name (SCRAM-SHA-256, PLAIN or LOGIN), inside TLS only."},
+    {CONF_DELIVERY, "password-file", CONF_PATH, .sample = "/etc/postern/smarthost-password",
+     FIELD(conf_delivery, next.password_file),
+     .help = "File whose first line is the password. Other users must not be able to read it. Read at start and "
+             "reload."},
+
+    /* ---- relay */
+    {CONF_RELAY, "delivery", CONF_OWN, .required = true, .sample = "smarthost", OWN,
+     .help = "Title of the delivery that takes mail to other domains: of type smtp (a smarthost) or mx (directly)."},
+
+    /* ---- queue */
+    {CONF_QUEUE, "first-retry", CONF_SECONDS, .fallback = "1m", RANGE(1, HOUR), FIELD(conf, queue.first_retry),
+     .help = "After a first failure that may pass. The gaps then double up to longest-retry, each a fifth longer or "
+             "shorter by chance."},
+    {CONF_QUEUE, "longest-retry", CONF_SECONDS, .fallback = "3h", RANGE(1, 2 * DAY), FIELD(conf, queue.longest_retry),
+     .help = "The longest gap between two tries."},
+    {CONF_QUEUE, "delay-notice", CONF_SECONDS, .fallback = "4h", RANGE(60, 30 * DAY), .zero = "never",
+     FIELD(conf, queue.delay_notice), .help = "Age at which a sender is told that a message is still on its way."},
+    {CONF_QUEUE, "max-age", CONF_SECONDS, .fallback = "5d", RANGE(60, 30 * DAY), .floor = 4 * DAY,
+     .rfc = "RFC 5321 4.5.4.1", FIELD(conf, queue.max_age),
+     .help = "Age at which a message that could not be delivered goes back to its sender."},
+    {CONF_QUEUE, "transfers", CONF_COUNT, .fallback = "100", RANGE(1, 1000), FIELD(conf, queue.transfers),
+     .help = "Messages that are being sent at once, all together."},
+    {CONF_QUEUE, "transfers-per-destination", CONF_COUNT, .fallback = "20", RANGE(1, 1000),
+     FIELD(conf, queue.per_destination),
+     .help = "... and to one destination: a delivery, or for mx one domain. A destination that refuses connections is "
+             "left alone for a while."},
+
+    /* ---- dns */
+    {CONF_DNS, "resolver", CONF_OWN, .list = true, .sample = "{\"192.0.2.53\", \"127.0.0.1:5353\"}", OWN,
+     .help = "Resolvers to ask. Default: those of /etc/resolv.conf. postern validates DNSSEC itself, so they need not "
+             "be trusted, but must pass DNSSEC data on."},
+    {CONF_DNS, "trust-anchor", CONF_PATH, .sample = "/usr/share/dns/root.key", FIELD(conf, trust_anchor),
+     .help = "File with the key of the DNS root (DS or DNSKEY records). Default: /usr/share/dns/root.key where that "
+             "exists (Debian's package dns-root-data). Without it nothing is proven and tls = dane is as may."},
 
     /* ---- log */
     {CONF_LOG, "format", CONF_WORD, .fallback = "logfmt", WORDS("logfmt", "json"), FIELD(conf, log_format),
@@ -289,22 +374,6 @@ const char *conf_nearest(const char *const *names, const char *name)
     for (; *names; names++)
         nearer(&best, &least, *names, name);
     return best;
-}
-
-const char *conf_option_later(const char *name)
-{
-    static const char *const later[][2] = {
-        {"users", "needs AUTH, which this version does not have"},
-        {"relay", "needs the relay, which this version does not have"},
-        {"relay-user", "needs the relay, which this version does not have"},
-        {"lmtp", "delivery to another server is not in this version"},
-        {"smtp", "delivery to another server is not in this version"},
-    };
-
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-        if (strcmp(later[i][0], name) == 0)
-            return later[i][1];
-    return NULL;
 }
 
 const char *const *conf_option_names(void)

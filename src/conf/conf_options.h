@@ -14,6 +14,9 @@ enum conf_section_kind {
     CONF_LISTENER,
     CONF_DOMAIN,
     CONF_DELIVERY,
+    CONF_RELAY,
+    CONF_QUEUE,
+    CONF_DNS,
     CONF_LOG,
     CONF_SECTIONS
 };
@@ -77,8 +80,5 @@ enum conf_section_kind conf_section_find(const char *name);
 const char *conf_option_nearest(enum conf_section_kind section, const char *name);
 /* The nearest of a NULL-terminated list, under the same rule. */
 const char *conf_nearest(const char *const *names, const char *name);
-/* Is this the name of something that a later version will have? Then what to say about it, else
- * NULL. */
-const char *conf_option_later(const char *name);
 
 #endif

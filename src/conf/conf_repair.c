@@ -73,10 +73,7 @@ static bool belongs_outside(const struct conf_scan *s, const struct conf_shape *
 static char *unknown_remedy(enum conf_section_kind kind, const char *name, const char *nearest)
 {
     enum conf_section_kind home = home_of(name);
-    const char *later = conf_option_later(name);
 
-    if (later)
-        return mem_str(later);
     if (nearest)
         return mem_printf("nearest: %s", nearest);
     if (home == CONF_GLOBAL && kind != CONF_GLOBAL)
@@ -101,7 +98,7 @@ static void unknown_name(struct conf_scan *s, unsigned at, const struct conf_sha
 {
     struct conf_token *t = &s->tokens[at];
     char *name = conf_token_text(t);
-    const char *nearest = conf_option_later(name) ? NULL : conf_option_nearest(pl->kind, name);
+    const char *nearest = conf_option_nearest(pl->kind, name);
 
     if (t->bad) {
         blank(s, at, conf_shape_past_statement(s, at));

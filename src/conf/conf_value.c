@@ -162,7 +162,7 @@ static void fill_number(const struct conf_building *b, const struct conf_option 
 static void fill_word(const struct conf_building *b, const struct conf_option *o, const struct conf_raw_setting *s,
                       const char *text, char *to)
 {
-    const char *nearest = conf_nearest(o->words, text), *later = conf_option_later(text);
+    const char *nearest = conf_nearest(o->words, text);
     char list[256] = "", *remedy;
 
     for (unsigned i = 0; o->words[i]; i++) {
@@ -172,13 +172,11 @@ static void fill_word(const struct conf_building *b, const struct conf_option *o
         }
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", o->words[i]);
     }
-    assert(s);                              /* a default must be right */
-    fill_word(b, o, NULL, o->fallback, to); /* so that the rest can be judged */
+    assert(s); /* a default must be right */
+    if (o->fallback)
+        fill_word(b, o, NULL, o->fallback, to); /* so that the rest can be judged */
     remedy = nearest ? mem_printf("nearest: %s", nearest) : mem_printf("one of: %s", list);
-    if (later)
-        conf_build_error(b, s, 0, later, "unknown value \"%s\"", text);
-    else
-        conf_build_error(b, s, 0, remedy, "unknown value \"%s\"", text);
+    conf_build_error(b, s, 0, remedy, "unknown value \"%s\"", text);
     free(remedy);
 }
 

@@ -22,12 +22,11 @@ static int use_resolvers(struct dns *d, const struct dns_setup *s, struct err *e
         /* without the file libunbound asks the root servers itself, which is as good */
         (void)ub_ctx_resolvconf(d->ub, file);
         (void)ub_ctx_hosts(d->ub, NULL); /* the machine's own names, as everybody expects them */
-        return 0;
     }
-    for (unsigned i = 0; s->resolvers[i] && r == 0; i++)
+    for (unsigned i = 0; s->resolvers && s->resolvers[i] && r == 0; i++)
         if ((r = ub_ctx_set_fwd(d->ub, s->resolvers[i])))
             err_set(e, "resolver \"%s\": %s", s->resolvers[i], ub_strerror(r));
-    /* libunbound does not ask addresses of the machine itself unless told so */
+    /* libunbound does not ask addresses of the machine itself unless told so; systemd-resolved has one */
     if (r == 0)
         r = ub_ctx_set_option(d->ub, "do-not-query-localhost:", "no");
     return r ? -1 : 0;

@@ -16,7 +16,7 @@
 /* Directories, pooled files and files being committed: more than a busy store was seen to hold. */
 #define STORE_DESCRIPTORS 4096
 
-static int refuse(const struct err *e)
+int child_refuse(const struct err *e)
 {
     log_event(LOG_LEVEL_ERROR, "sandbox.failed", "%s", e->text);
     return 70; /* EX_SOFTWARE: the leader sees a death and backs off */
@@ -77,7 +77,7 @@ int child_worker(const struct server_setup *s, const struct child_rights *r, int
     say_descriptors(sandbox_descriptors(wanted), wanted);
     limit_files(s->conf->limits.max_message_size);
     if (sandbox_enter(&box, &e) < 0)
-        return refuse(&e);
+        return child_refuse(&e);
     return server_run(s);
 }
 
@@ -100,10 +100,10 @@ int child_store(const struct conf *c, const struct child_rights *r, int leader_f
     log_identity("store", generation);
     say_descriptors(sandbox_descriptors(wanted), wanted);
     if (store_open(&store, c, &e) < 0)
-        return refuse(&e);
+        return child_refuse(&e);
     box.dir_count = store_directories(store, &box.dirs);
     box.keep_setfsuid = store_needs_fsuid(store);
     if (sandbox_enter(&box, &e) < 0)
-        return refuse(&e);
+        return child_refuse(&e);
     return store_run(store, leader_fd);
 }

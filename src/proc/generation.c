@@ -401,22 +401,36 @@ int generation_build(struct generation **out, enum generation_mode mode, const c
     return 0;
 }
 
+int generation_file(const struct generation *g, const char *path, char **text, size_t *len, struct err *e)
+{
+    const struct snapshot_item *item = find(&g->snapshot, SNAPSHOT_FILE, path);
+
+    return item ? memfd_read(item->fd, text, len, e) : err_set(e, "%s was not read", path);
+}
+
+void generation_forget_keys(struct generation *g)
+{
+    for (unsigned i = 0; g->conf && i < g->conf->listener_count && g->tls; i++)
+        tls_listener_free(&g->tls[i]);
+    for (unsigned i = 0; g->conf && i < g->conf->certificate_count && g->slots; i++)
+        cert_slot_free(&g->slots[i]);
+    free(g->tls);
+    free(g->slots);
+    g->tls = NULL;
+    g->slots = NULL;
+}
+
 void generation_free(struct generation **gp)
 {
     struct generation *g = *gp;
 
     if (!g)
         return;
-    for (unsigned i = 0; g->conf && i < g->conf->listener_count && g->tls; i++)
-        tls_listener_free(&g->tls[i]);
-    for (unsigned i = 0; g->conf && i < g->conf->certificate_count && g->slots; i++)
-        cert_slot_free(&g->slots[i]);
+    generation_forget_keys(g);
     for (unsigned i = 0; i < g->snapshot.count; i++)
         close(g->snapshot.items[i].fd);
     free(g->snapshot.items);
-    free(g->slots);
     free(g->known);
-    free(g->tls);
     free(g->watched);
     conf_free(&g->conf);
     free(g);

@@ -64,6 +64,10 @@ struct generation {
 /* file: configuration path. last: may be NULL or empty. 0, or -1 when errors are in *p. Never prints. */
 int generation_build(struct generation **out, enum generation_mode mode, const char *file, const struct snapshot *last,
                      struct conf_problems *p);
+/* A file that the configuration names, as it was read for this generation: malloc'd. -1 and e. */
+int generation_file(const struct generation *g, const char *path, char **text, size_t *len, struct err *e);
+/* For processes that need no private key. */
+void generation_forget_keys(struct generation *g);
 void generation_free(struct generation **g);
 
 #endif

@@ -24,14 +24,14 @@ static void order_all(struct leader *l, enum server_order order)
             (void)chan_send_wait(l->workers[i].fd, 1000, order, NULL, 0, NULL, 0, NULL);
 }
 
-static void say_ready(struct leader *l)
+void leader_say_ready(struct leader *l)
 {
     struct proc_ready r = {
         .look_again_us = l->gen->not_finished_us,
         .shutdown_ms = l->gen->conf->limits.shutdown_data_time * 1000,
     };
 
-    if (l->reported || !l->store_ready)
+    if (l->reported || !l->store_ready || (l->relay.wanted && !l->relay.ready))
         return;
     for (unsigned i = 0; i < l->worker_count; i++)
         if (!l->workers[i].ready)
@@ -68,11 +68,14 @@ static void from_supervisor(struct leader *l)
     case PROC_DRAIN:
         l->state = LEADER_DRAINING;
         order_all(l, SERVER_DRAIN);
+        leader_drain_queue(l);
         let_go_of_sockets(l);
         break;
     case PROC_SHUTDOWN:
         l->state = LEADER_DRAINING;
         order_all(l, SERVER_SHUTDOWN);
+        leader_drain_queue(l);
+        l->end_us = clock_now().mono_us + l->gen->conf->limits.shutdown_data_time * INT64_C(1000000);
         let_go_of_sockets(l);
         break;
     case PROC_CLOSE_OLD:
@@ -108,7 +111,7 @@ static void from_worker(struct leader *l, struct leader_worker *w)
         w->ready = true;
         if (l->state == LEADER_ACTIVE) /* it replaces a dead one */
             (void)chan_send_wait(w->fd, 1000, SERVER_ACCEPT, NULL, 0, NULL, 0, NULL);
-        say_ready(l);
+        leader_say_ready(l);
     } else if (m.type == SERVER_DRAINED) {
         w->drained = true;
     }
@@ -129,12 +132,14 @@ static void from_store(struct leader *l)
         return;
     if (m.type == STORE_READY) {
         l->store_ready = true;
-        say_ready(l);
+        leader_say_ready(l);
+    } else if (m.type == STORE_QUEUE_LET_GO) {
+        l->let_go = true;
     }
     chan_msg_close(&m);
 }
 
-static void say_death(const char *role, pid_t pid, int status)
+void leader_say_death(const char *role, pid_t pid, int status)
 {
     struct log_line ll;
 
@@ -164,7 +169,7 @@ static void worker_died(struct leader *l, unsigned number, int status)
         return;
     }
     snprintf(role, sizeof role, "worker %u", number);
-    say_death(role, w->pid, status);
+    leader_say_death(role, w->pid, status);
     w->pid = 0;
     if (!l->reported)
         _exit(leader_fail(l, "a worker died before it was ready; the log says why\n"));
@@ -185,11 +190,13 @@ static void reap(struct leader *l)
         ;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (pid == l->store_pid) {
-            say_death("store", pid, status);
+            leader_say_death("store", pid, status);
             if (!l->reported)
                 _exit(leader_fail(l, "the store died before it was ready; the log says why\n"));
             _exit(3); /* a fresh generation from the snapshot takes over */
         }
+        if (pid == l->relay.pid)
+            leader_child_died(l, &l->relay, status);
         for (unsigned i = 0; i < l->worker_count; i++)
             if (l->workers[i].pid == pid)
                 worker_died(l, i, status);
@@ -198,6 +205,7 @@ static void reap(struct leader *l)
 
 static void restart_due(struct leader *l, int64_t now)
 {
+    leader_child_restart_due(l, now);
     for (unsigned i = 0; i < l->worker_count; i++) {
         struct leader_worker *w = &l->workers[i];
         struct err e;
@@ -218,7 +226,7 @@ static bool is_over(const struct leader *l)
     for (unsigned i = 0; i < l->worker_count; i++)
         if (l->workers[i].pid)
             return false;
-    return true;
+    return l->let_go || (l->end_us && clock_now().mono_us > l->end_us);
 }
 
 /* A certificate expires while nothing else happens. */
@@ -237,6 +245,10 @@ static int timeout_ms(const struct leader *l, int64_t now)
     for (unsigned i = 0; i < l->worker_count; i++)
         if (l->workers[i].restart_us && l->workers[i].restart_us - now < wait)
             wait = l->workers[i].restart_us - now;
+    if (l->relay.restart_us && l->relay.restart_us - now < wait)
+        wait = l->relay.restart_us - now;
+    if (l->end_us && wait > 50000)
+        wait = 50000;
     return wait < 0 ? 0 : (int)(wait / 1000) + 1;
 }
 
@@ -254,6 +266,7 @@ static void loop(struct leader *l)
         p[n++] = (struct pollfd){.fd = l->signal_fd, .events = POLLIN};
         p[n++] = (struct pollfd){.fd = l->store_fd, .events = POLLIN};
         p[n++] = (struct pollfd){.fd = l->state == LEADER_ACTIVE ? l->control_fd : -1, .events = POLLIN};
+        p[n++] = (struct pollfd){.fd = l->relay.fd, .events = POLLIN};
         workers_at = n;
         for (unsigned i = 0; i < l->worker_count; i++)
             p[n++] = (struct pollfd){.fd = l->workers[i].fd, .events = POLLIN};
@@ -272,6 +285,8 @@ static void loop(struct leader *l)
                 from_worker(l, &l->workers[i]);
         if (p[2].revents && l->store_fd >= 0)
             from_store(l);
+        if (p[4].revents && l->relay.fd >= 0)
+            leader_child_readable(l, &l->relay);
         if (p[1].revents & POLLIN)
             reap(l);
         control_pump(l->control, p + control_at, clients, now.mono_us);
@@ -281,11 +296,13 @@ static void loop(struct leader *l)
     free(p);
 }
 
-/* The store ends when its channel does; its last commit may still be under way. */
+/* The store ends when its channel does; its last commit may still be under way. So does the relay, at once. */
 static void end_store(struct leader *l)
 {
     int64_t until = clock_now().mono_us + STORE_END_MS * INT64_C(1000);
 
+    if (l->relay.fd >= 0)
+        close(l->relay.fd);
     if (l->store_fd >= 0)
         close(l->store_fd);
     while (l->store_pid > 0 && clock_now().mono_us < until) {
@@ -301,7 +318,8 @@ static void end_store(struct leader *l)
 
 int leader_run(const struct leader_setup *s)
 {
-    struct leader l = {.setup = s, .control_fd = -1, .store_fd = -1, .signal_fd = -1};
+    struct leader l = {
+        .setup = s, .control_fd = -1, .store_fd = -1, .signal_fd = -1, .relay = {.role = "relay", .fd = -1}};
     sigset_t chld;
     int rc;
 

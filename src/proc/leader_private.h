@@ -20,6 +20,17 @@ struct leader_worker {
     int64_t restart_us; /* monotonic: fork again then; 0: not due */
 };
 
+/* A process of which there is one, and without which the rest goes on for a while. */
+struct leader_child {
+    const char *role;
+    bool wanted;
+    pid_t pid; /* 0: not running */
+    int fd;    /* chan, -1 */
+    bool ready;
+    struct backoff backoff;
+    int64_t restart_us; /* as leader_worker's */
+};
+
 struct leader {
     const struct leader_setup *setup;
     struct generation *gen;
@@ -31,6 +42,9 @@ struct leader {
     pid_t store_pid;
     int store_fd;
     bool store_ready;
+    struct leader_child relay;
+    bool let_go;    /* DRAINING: the queue is another generation's now, or there is none */
+    int64_t end_us; /* SHUTDOWN: transfers that still run are given up then; 0: no */
     struct leader_worker *workers;
     unsigned worker_count;
     enum leader_state state;
@@ -48,6 +62,18 @@ int leader_fork_worker(struct leader *l, unsigned number, struct err *e);
 /* Tells the supervisor why this generation will not be; the exit code to end with. */
 int leader_fail(struct leader *l, const char *text);
 void leader_send(struct leader *l, enum proc_msg type, const void *data, size_t len, const int *fd);
+
+/* leader_child.c */
+int leader_fork_relay(struct leader *l, struct err *e);
+void leader_child_readable(struct leader *l, struct leader_child *c);
+void leader_child_died(struct leader *l, struct leader_child *c, int status);
+void leader_child_restart_due(struct leader *l, int64_t now);
+/* The queue lets go as soon as its transfers are reported. */
+void leader_drain_queue(struct leader *l);
+
+/* leader.c */
+void leader_say_death(const char *role, pid_t pid, int status);
+void leader_say_ready(struct leader *l);
 
 /* leader_control.c */
 void leader_answer(void *arg, unsigned client, const json_t *request);

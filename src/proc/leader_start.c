@@ -214,8 +214,10 @@ static int fork_store(struct leader *l, struct err *e)
     l->store_pid = fork();
     if (l->store_pid < 0)
         return err_set(e, "fork: %s", strerror(errno));
-    if (l->store_pid == 0)
+    if (l->store_pid == 0) {
+        generation_forget_keys(l->gen);
         _exit(child_store(l->gen->conf, &l->rights.store, fd[1], l->setup->log_fd, l->setup->number));
+    }
     close(fd[1]);
     l->store_fd = fd[0];
     return 0;
@@ -282,6 +284,10 @@ static int fork_all(struct leader *l)
     struct err e;
 
     if (fork_store(l, &e) < 0)
+        return leader_fail(l, e.text);
+    l->relay.wanted = store_has_queue(l->gen->conf);
+    l->let_go = !l->relay.wanted;
+    if (l->relay.wanted && leader_fork_relay(l, &e) < 0)
         return leader_fail(l, e.text);
     l->worker_count = l->gen->conf->workers;
     l->workers = mem_alloc(sizeof *l->workers * l->worker_count);

@@ -7,7 +7,7 @@
 #include "proc/child.h"
 
 struct rights {
-    struct child_rights worker, store;
+    struct child_rights worker, store, relay;
     char chroot[4096]; /* of workers */
 };
 

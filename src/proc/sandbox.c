@@ -87,7 +87,11 @@ static int become_user(const struct sandbox *s, struct err *e)
 
 /* What must not work any more; the exit status of a throw-away child is the index of the first that does, plus 1. */
 static const char *const forbidden[] = {
-    "opening /etc/passwd", "making a socket", "starting a program", "becoming root", "tracing",
+    "opening /etc/passwd",
+    "making a socket of a kind it has no use for",
+    "starting a program",
+    "becoming root",
+    "tracing",
 };
 
 static int first_possible(const struct sandbox *s, bool files_closed)
@@ -96,7 +100,7 @@ static int first_possible(const struct sandbox *s, bool files_closed)
 
     if (files_closed && open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0)
         return 1;
-    if (socket(AF_INET, SOCK_STREAM, 0) >= 0)
+    if (socket(s->profile == SANDBOX_RELAY ? AF_NETLINK : AF_INET, SOCK_STREAM, 0) >= 0)
         return 2;
     if (execve("/bin/true", argv, argv) == 0 || errno != EPERM)
         return 3;
@@ -127,7 +131,7 @@ static int self_test(const struct sandbox *s, struct err *e)
         if (sandbox_landlock(s, words, &mine) < 0 || sandbox_seccomp(s, calls, &mine) < 0)
             _exit(100);
         /* a store without Landlock opens what its user may: that is said in the line, and no failure */
-        _exit(first_possible(s, s->profile == SANDBOX_WORKER || strncmp(words, "none", 4) != 0));
+        _exit(first_possible(s, s->profile != SANDBOX_STORE || strncmp(words, "none", 4) != 0));
     }
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
@@ -160,7 +164,7 @@ int sandbox_enter(const struct sandbox *s, struct err *e)
         return -1;
     log_begin(&l, LOG_LEVEL_INFO, "sandbox.ready");
     log_str(&l, "user", s->drop ? s->user : "the starting user");
-    log_str(&l, "chroot", s->chroot ? "empty" : s->profile == SANDBOX_STORE ? "none" : "none (not root)");
+    log_str(&l, "chroot", s->chroot ? "empty" : s->profile == SANDBOX_WORKER ? "none (not root)" : "none");
     log_str(&l, "landlock", fs);
     log_str(&l, "seccomp", calls);
     log_str(&l, "selfTest", "passed");

@@ -10,6 +10,7 @@
 
 enum sandbox_profile {
     SANDBOX_WORKER, /* sockets it is given; no file, no new socket, no process */
+    SANDBOX_RELAY,  /* sockets to other servers; no file, no process */
     SANDBOX_STORE,  /* files below some directories; no socket but its channels, no process */
 };
 
@@ -19,7 +20,7 @@ struct sandbox {
     uid_t uid;
     gid_t gid;
     const char *user;   /* for the log */
-    const char *chroot; /* an empty directory, NULL: none (store, or not root) */
+    const char *chroot; /* an empty directory, NULL: none (store, or not root, or a relay with unix sockets) */
     const int *dirs;    /* store: the only directories that stay usable */
     unsigned dir_count;
     bool keep_setfsuid; /* store: deliveries of several owners */

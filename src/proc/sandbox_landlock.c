@@ -15,7 +15,8 @@
 #define FS_REFER (UINT64_C(1) << 13)      /* ABI 2 */
 #define FS_TRUNCATE (UINT64_C(1) << 14)   /* ABI 3 */
 #define FS_IOCTL_DEV (UINT64_C(1) << 15)  /* ABI 5 */
-#define NET_TCP (UINT64_C(3))             /* ABI 4: BIND_TCP, CONNECT_TCP */
+#define NET_BIND_TCP (UINT64_C(1))        /* ABI 4 */
+#define NET_TCP (UINT64_C(3))             /* and CONNECT_TCP */
 #define SCOPES (UINT64_C(3))              /* ABI 6: abstract unix sockets, signals */
 
 struct ruleset_attr { /* struct landlock_ruleset_attr of ABI 6 */
@@ -63,7 +64,7 @@ int sandbox_landlock(const struct sandbox *s, char words[SANDBOX_WORDS], struct 
     }
     attr.handled_access_fs =
         FS_ABI1 | (abi >= 2 ? FS_REFER : 0) | (abi >= 3 ? FS_TRUNCATE : 0) | (abi >= 5 ? FS_IOCTL_DEV : 0);
-    attr.handled_access_net = NET_TCP;
+    attr.handled_access_net = s->profile == SANDBOX_RELAY ? NET_BIND_TCP : NET_TCP;
     attr.scoped = SCOPES;
     rules = (int)syscall(SYS_landlock_create_ruleset, &attr, attr_size(abi), 0);
     if (rules < 0)
@@ -77,7 +78,9 @@ int sandbox_landlock(const struct sandbox *s, char words[SANDBOX_WORDS], struct 
     snprintf(words, SANDBOX_WORDS, "abi %ld, %s%s%s%s", abi,
              s->dir_count ? "only the mail and state directories" : "no file",
              abi < 3 ? "; truncate not covered by this kernel" : "",
-             abi < 4 ? "; TCP not covered by this kernel" : ", no TCP bind or connect",
+             abi < 4                       ? "; TCP not covered by this kernel"
+             : s->profile == SANDBOX_RELAY ? ", no TCP bind"
+                                           : ", no TCP bind or connect",
              abi < 6 ? "; signals not covered by this kernel" : ", no signals outside");
     rc = 0;
 out:

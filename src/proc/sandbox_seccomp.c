@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include "proc/sandbox.h"
 
@@ -75,6 +76,27 @@ static const int common[] = {
 static const int worker_only[] = {
     SCMP_SYS(accept4),    SCMP_SYS(accept),      SCMP_SYS(shutdown),    SCMP_SYS(getsockopt),
     SCMP_SYS(setsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(ioctl),
+};
+
+/* Connections to other servers, and libunbound with its thread. */
+static const int relay_only[] = {
+    SCMP_SYS(connect),
+    SCMP_SYS(bind),
+    SCMP_SYS(shutdown),
+    SCMP_SYS(getsockopt),
+    SCMP_SYS(setsockopt),
+    SCMP_SYS(getsockname),
+    SCMP_SYS(getpeername),
+    SCMP_SYS(ioctl),
+    SCMP_SYS(socketpair),
+    SCMP_SYS(pread64),
+    SCMP_SYS(clone),
+    SCMP_SYS(clone3),
+    SCMP_SYS(select),
+    SCMP_SYS(pselect6),
+    SCMP_SYS(sendmmsg),
+    SCMP_SYS(recvmmsg),
+    SCMP_SYS(sched_getaffinity),
 };
 
 static const int store_only[] = {
@@ -155,6 +177,22 @@ static int allow_store(scmp_filter_ctx c)
     return r < 0 ? r : allow_attributes(c);
 }
 
+static int allow_relay(scmp_filter_ctx c)
+{
+    static const int families[] = {AF_UNIX, AF_INET, AF_INET6};
+    int r = ALLOW(c, relay_only);
+
+    for (size_t i = 0; i < sizeof families / sizeof *families && r == 0; i++)
+        r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+                             SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0));
+    return r;
+}
+
+static int allow_profile(scmp_filter_ctx c, enum sandbox_profile p)
+{
+    return p == SANDBOX_WORKER ? ALLOW(c, worker_only) : p == SANDBOX_RELAY ? allow_relay(c) : allow_store(c);
+}
+
 static int allow_fsuid(scmp_filter_ctx c)
 {
     static const int calls[] = {SCMP_SYS(setfsuid), SCMP_SYS(setfsgid)};
@@ -165,7 +203,8 @@ static int allow_fsuid(scmp_filter_ctx c)
 int sandbox_seccomp(const struct sandbox *s, char words[SANDBOX_WORDS], struct err *e)
 {
     scmp_filter_ctx c = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    const char *what = s->profile == SANDBOX_WORKER ? "sockets it is given" : "files by descriptor";
+    static const char *const words_of[] = {"sockets it is given", "sockets to other servers", "files by descriptor"};
+    const char *what = words_of[s->profile];
     int r;
 
     if (!c)
@@ -174,7 +213,7 @@ int sandbox_seccomp(const struct sandbox *s, char words[SANDBOX_WORDS], struct e
     if (r == 0)
         r = allow_mmap(c);
     if (r == 0)
-        r = s->profile == SANDBOX_WORKER ? ALLOW(c, worker_only) : allow_store(c);
+        r = allow_profile(c, s->profile);
     if (r == 0 && s->keep_setfsuid)
         r = allow_fsuid(c);
 #ifdef POSTERN_SANITIZED

@@ -101,7 +101,7 @@ bool relay_conn_begin_tls(struct relay_conn *c)
     struct err e;
     struct tls_conn *t;
 
-    t = tls_client_connect(c->setup.tls, &c->target, clock_now().real_us / 1000000, &e);
+    t = tls_client_connect(c->hop->trust ? c->hop->trust : c->setup.tls, &c->target, clock_now().real_us / 1000000, &e);
     if (!t) {
         struct smtp_client_tls_facts no = {0};
 

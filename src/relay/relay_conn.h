@@ -23,6 +23,7 @@ struct relay_hop {
     enum relay_tls tls;
     const struct tls_tlsa *tlsa; /* for DANE */
     unsigned tlsa_count;
+    struct tls_client *trust;    /* the CAs that count; NULL: the setup's */
     const char *user, *password; /* NULL: no login */
     bool detect_loop;            /* found by MX: a server with our own name is us */
 };

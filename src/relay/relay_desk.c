@@ -171,6 +171,8 @@ int relay_desk_open(struct relay_task *t, const struct relay_candidate *k, enum 
     l->tlsa = copy_tlsa(k->tlsa, tls == RELAY_TLS_DANE ? k->tlsa_count : 0);
     l->hop = (struct relay_hop){.address = k->address,
                                 .host = l->host,
+                                .also = r->also,
+                                .trust = r->trust,
                                 .lmtp = r->lmtp,
                                 .implicit_tls = r->implicit_tls,
                                 .tls = tls,

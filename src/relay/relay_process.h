@@ -5,6 +5,9 @@
 
 #include "relay/relay_task.h"
 
+/* relay -> leader, once, when it is behind its sandbox. */
+enum relay_report { RELAY_READY = 100 };
+
 struct relay_setup {
     const struct relay_route *routes;
     unsigned route_count;

@@ -304,7 +304,9 @@ void relay_task_result(struct relay_task *t, const struct smtp_client_action *a)
         t->again = true;
         return;
     }
-    r.outcome = a->outcome == SMTP_CLIENT_OK && a->relayed ? RELAY_RELAYED : outcomes[a->outcome];
+    r.outcome = outcomes[a->outcome];
+    if (r.outcome == RELAY_DELIVERED && a->relayed && !t->job->route->lmtp) /* LMTP's 250: it is in the mailbox */
+        r.outcome = RELAY_RELAYED;
     snprintf(r.enhanced, sizeof r.enhanced, "%s", a->reply.enhanced);
     r.remote = words(relay_conn_remote(t->conn));
     r.tls = words(relay_conn_tls(t->conn));

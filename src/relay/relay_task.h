@@ -20,6 +20,8 @@ struct relay_route {
     struct addr address; /* RELAY_TO_HOST, when it is numeric or a unix socket */
     const char *host;    /* RELAY_TO_HOST by name, and the name to verify of a numeric one; NULL */
     uint16_t port;
+    const char *also;         /* another name that its certificate may have, or NULL */
+    struct tls_client *trust; /* as relay_hop's */
     const char *user, *password;
 };
 

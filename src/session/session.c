@@ -112,6 +112,7 @@ static struct session *session_new(struct accept_state *a, const struct addr *pe
     s->id = make_id(v);
     s->exempt = addr_is_loopback(peer) || net_has(c->trusted_networks, c->trusted_network_count, peer);
     s->withheld = net_has(s->listener->conf->no_starttls_for, s->listener->conf->no_starttls_for_count, peer);
+    s->may_relay = net_has(s->listener->conf->relay_from, s->listener->conf->relay_from_count, peer);
     s->address_key = addr_key(peer, 32, 128);
     s->network_key = addr_key(peer, 24, 64);
     return s;

@@ -13,6 +13,7 @@
 #include "session/server.h"
 #include "sink/store_client.h"
 #include "smtp/engine.h"
+#include "smtp/fixup.h"
 
 struct session;
 
@@ -84,6 +85,8 @@ struct session {
     struct smtp_engine *engine;
     struct tls_conn *tls_next; /* held from before the 220 until the handshake */
     struct sink_message *message;
+    struct session_away *away; /* recipients for the queue, NULL: none */
+    struct fixup *fixup;       /* NULL: the content passes as it is */
     struct addr peer;
     struct addr_key address_key, network_key;
     uint64_t id;
@@ -92,6 +95,7 @@ struct session {
     bool offered, asked; /* ... and whether it was; a TLS view was asked for */
     uint8_t rcpt_reason; /* enum rcpt_reason of the refusal whose event comes next */
     bool counted, exempt, in_tls, pumping, withheld;
+    bool may_relay;              /* to any domain: from a network that need not log in */
     bool in_transaction, mailed; /* MAIL is open; MAIL was accepted once */
     uint32_t opened;             /* messages, for their ids */
     char message_id[40];
@@ -130,11 +134,23 @@ void session_free_dead(struct server *v);
 
 /* session_data.c: actions that concern a message. True: goes on now; false: waits for the store. */
 bool session_open_message(struct session *s);
+void session_abort(struct session *s); /* the open message, if there is one */
+void session_content(struct session *s, struct span bytes);
 bool session_commit(struct session *s);
 void session_opened(void *session, struct sink_message *m, const struct sink_answer *a);
 void session_committed(void *session, const struct sink_answer *a);
 
+/* session_away.c: recipients for the queue, of one transaction. */
+void session_away_reset(struct session *s);
+uint32_t session_away_count(const struct session *s);
+size_t session_away_memory(const struct session *s);
+/* local: without quotes. -1: more than one file of the queue takes. */
+int session_away_add(struct session *s, unsigned delivery, struct peer_text local, struct peer_text domain);
+/* Appends the head of the queue's file; there is somebody. -1 and e: what a client said does not fit into it. */
+int session_away_head(const struct session *s, struct buf *out, struct err *e);
+
 /* session_policy.c */
+void session_ask_sender(struct session *s, const struct smtp_action *a);
 void session_offer(struct session *s, struct tls_offer *o);
 void session_ask_tls(struct session *s);
 void session_ask_rcpt(struct session *s, const struct smtp_action *a);

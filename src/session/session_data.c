@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -7,7 +8,7 @@
 
 static void make_id(struct session *s)
 {
-    snprintf(s->message_id, sizeof s->message_id, "%llx.%x", (unsigned long long)s->id, (unsigned)++s->opened);
+    snprintf(s->message_id, sizeof s->message_id, "%llx-%x", (unsigned long long)s->id, (unsigned)++s->opened);
 }
 
 static void write_header(struct session *s)
@@ -17,7 +18,7 @@ static void write_header(struct session *s)
     struct received_facts f = {
         .sender = smtp_engine_sender(s->engine),
         .hello = smtp_engine_hello(s->engine),
-        .client_ip = addr_ip_text(&s->peer, ip),
+        .client_ip = s->listener->conf->hide_client ? NULL : addr_ip_text(&s->peer, ip),
         .by = s->listener->profile.hostname,
         .esmtp = smtp_engine_is_esmtp(s->engine),
         .tls = s->in_tls,
@@ -27,15 +28,68 @@ static void write_header(struct session *s)
         .date = date,
     };
 
-    f.client_ipv6 = strchr(ip, ':') != NULL;
+    f.client_ipv6 = f.client_ip && strchr(ip, ':') != NULL;
     clock_rfc5322(date, clock_now().real_us);
     if (s->in_tls) {
         f.tls_version = tls_conn_version(s->stream.tls);
         f.tls_cipher = tls_conn_cipher(s->stream.tls);
     }
+    received_return_path(&text, &f);
+    sink_write_local(s->message, buf_data(&text), text.len);
+    buf_consume(&text, text.len);
     received_write(&text, &f);
     sink_write(s->message, buf_data(&text), text.len);
     buf_clear(&text);
+}
+
+/* ---- what a submitted message lacks (RFC 6409 8) */
+
+struct mending {
+    struct fixup fixup;
+    char date[CLOCK_RFC5322_LEN], id[320];
+};
+
+static void begin_fixup(struct session *s)
+{
+    struct mending *m;
+
+    if (!s->may_relay)
+        return;
+    m = mem_alloc(sizeof *m);
+    clock_rfc5322(m->date, clock_now().real_us);
+    snprintf(m->id, sizeof m->id, "<%s@%s>", s->message_id, s->server->conf->hostname);
+    fixup_begin(&m->fixup, m->date, m->id);
+    s->fixup = &m->fixup;
+}
+
+static void end_fixup(struct session *s)
+{
+    struct buf out = {0};
+
+    if (!s->fixup)
+        return;
+    fixup_end(s->fixup, &out);
+    if (out.len)
+        sink_write(s->message, buf_data(&out), out.len);
+    buf_clear(&out);
+    free(s->fixup);
+    s->fixup = NULL;
+}
+
+void session_content(struct session *s, struct span bytes)
+{
+    struct buf out = {0};
+
+    if (!s->message)
+        return;
+    if (!s->fixup || s->fixup->body) {
+        sink_write(s->message, bytes.p, bytes.n);
+        return;
+    }
+    fixup_feed(s->fixup, &out, bytes.p, bytes.n);
+    if (out.len)
+        sink_write(s->message, buf_data(&out), out.len);
+    buf_clear(&out);
 }
 
 static void refuse(struct session *s, const struct sink_answer *a)
@@ -65,7 +119,29 @@ static void opened(struct session *s, struct sink_message *m, const struct sink_
         return;
     }
     write_header(s);
+    begin_fixup(s);
     smtp_engine_answer(s->engine, &yes);
+}
+
+static struct sink_message *open_queued(struct session *s, int *pending, struct sink_answer *a)
+{
+    struct sink_queue q = {.id = s->message_id};
+    struct sink_message *m = NULL;
+    struct buf head = {0};
+    struct err e;
+
+    *pending = 0;
+    if (session_away_head(s, &head, &e) < 0) {
+        log_event(LOG_LEVEL_ERROR, "queue.refused", "%s", e.text);
+        *a = (struct sink_answer){.result = SINK_FAILED, .mailbox = UINT32_MAX};
+    } else {
+        q.head = buf_data(&head);
+        q.head_size = head.len;
+        m = sink_open_queued(s->server->sink, s, smtp_engine_rcpt_ids(s->engine), smtp_engine_rcpt_id_count(s->engine),
+                             &q, pending, a);
+    }
+    buf_clear(&head);
+    return m;
 }
 
 bool session_open_message(struct session *s)
@@ -75,8 +151,11 @@ bool session_open_message(struct session *s)
     int pending;
 
     make_id(s);
-    m = sink_open(s->server->sink, s, smtp_engine_rcpt_ids(s->engine), smtp_engine_rcpt_id_count(s->engine), &pending,
-                  &a);
+    if (session_away_count(s))
+        m = open_queued(s, &pending, &a);
+    else
+        m = sink_open(s->server->sink, s, smtp_engine_rcpt_ids(s->engine), smtp_engine_rcpt_id_count(s->engine),
+                      &pending, &a);
     if (pending) {
         s->wait = SESSION_OPENING;
         return false;
@@ -97,6 +176,7 @@ bool session_commit(struct session *s)
 {
     struct sink_message *m = s->message;
 
+    end_fixup(s);
     s->bytes += sink_written(m);
     s->message = NULL; /* the sink's until committed() */
     s->wait = SESSION_COMMITTING;
@@ -113,6 +193,8 @@ static void log_message(struct session *s)
     log_peer(&l, "from", smtp_engine_sender(s->engine));
     log_int(&l, "size", (int64_t)smtp_engine_message_size(s->engine));
     log_int(&l, "rcpts", smtp_engine_rcpt_count(s->engine));
+    if (session_away_count(s))
+        log_int(&l, "queued", session_away_count(s));
     log_end(&l);
 }
 
@@ -133,6 +215,7 @@ void session_committed(void *session, const struct sink_answer *a)
         session_count(s, SHARE_MESSAGE_BYTES, (int64_t)smtp_engine_message_size(s->engine));
         log_message(s);
         snprintf(text, sizeof text, "Ok: %s", s->message_id);
+        session_away_reset(s);
         smtp_engine_answer(s->engine, &v);
     }
     session_resume(s);

@@ -7,6 +7,13 @@
 
 #define LINGER_US (2 * INT64_C(1000000))
 
+void session_abort(struct session *s)
+{
+    sink_abort(&s->message);
+    free(s->fixup);
+    s->fixup = NULL;
+}
+
 /* The sink may hold this session's address as long as it waits for an answer: before any other state, it is told. */
 static void leave_sink(struct session *s)
 {
@@ -14,7 +21,8 @@ static void leave_sink(struct session *s)
         sink_cancel(s->server->sink, s);
     if (s->wait == SESSION_COMMITTING)
         sink_forget(s->server->sink, s); /* it is delivered all the same; the client will send it again */
-    sink_abort(&s->message);
+    session_abort(s);
+    session_away_reset(s);
 }
 
 void session_end(struct session *s, const char *how)

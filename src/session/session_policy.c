@@ -1,3 +1,7 @@
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
 #include "base/clock.h"
 #include "session/session.h"
 
@@ -30,26 +34,100 @@ void session_ask_tls(struct session *s)
     smtp_engine_answer_tls(s->engine, &v);
 }
 
+void session_ask_sender(struct session *s, const struct smtp_action *a)
+{
+    static const struct smtp_verdict yes;
+
+    (void)a; /* role mx: from anybody */
+    session_away_reset(s);
+    smtp_engine_answer(s->engine, &yes);
+}
+
+/* Is it the mailbox's own name that was written, and no alias of it? Then it goes on as it was written, with its tag
+ * (RFC 5233), which may mean something to the next server. */
+static bool is_its_name(const struct conf_mailbox *m, const struct rcpt_verdict *r, struct peer_text local)
+{
+    size_t n = strlen(m->local);
+
+    return r->mailbox_count == 1 &&
+           (r->reason == RCPT_OK ? local.n == n : r->reason == RCPT_SUBADDRESS && local.n > n) &&
+           strncasecmp(m->local, local.p, n) == 0;
+}
+
+static int send_mailbox(struct session *s, const struct conf_mailbox *m, const struct rcpt_verdict *r,
+                        const struct smtp_action *a)
+{
+    struct peer_text local = a->rcpt_local;
+
+    if (!is_its_name(m, r, local))
+        local = (struct peer_text){m->local, strlen(m->local)};
+    return session_away_add(s, m->delivery, local, (struct peer_text){m->domain, strlen(m->domain)});
+}
+
+/* Those in Maildirs for the engine, the others for the queue. */
+static int take_mailboxes(struct session *s, const struct rcpt_verdict *r, const struct smtp_action *a, uint32_t *here,
+                          uint32_t *count)
+{
+    const struct conf *c = s->server->conf;
+    int rc = 0;
+
+    for (unsigned i = 0; i < r->mailbox_count && rc == 0; i++) {
+        const struct conf_mailbox *m = &c->mailboxes[r->mailboxes[i]];
+
+        if (c->deliveries[m->delivery].type == CONF_DELIVERY_MAILDIR)
+            here[(*count)++] = r->mailboxes[i];
+        else
+            rc = send_mailbox(s, m, r, a);
+    }
+    return rc;
+}
+
+/* A bare <postmaster> of a gateway is the postmaster of its first such domain. */
+static struct peer_text domain_of(const struct session *s, const struct smtp_action *a)
+{
+    const struct conf *c = s->server->conf;
+
+    for (unsigned i = 0; i < c->domain_count && a->rcpt_domain.n == 0; i++)
+        if (c->domains[i].accept_any || c->domains[i].verify_recipients)
+            return (struct peer_text){c->domains[i].name, strlen(c->domains[i].name)};
+    return a->rcpt_domain;
+}
+
+static void take(struct session *s, const struct rcpt_verdict *r, const struct smtp_action *a)
+{
+    uint32_t *here = mem_alloc((r->mailbox_count + 1) * sizeof *here);
+    struct smtp_verdict v = {.rcpt_ids = here};
+    struct log_line l;
+    int rc;
+
+    rc = r->away ? session_away_add(s, r->delivery, a->rcpt_local, domain_of(s, a))
+                 : take_mailboxes(s, r, a, here, &v.rcpt_id_count);
+    if (rc < 0) {
+        v = (struct smtp_verdict){.code = 452, .enhanced = "4.5.3", .text = "Too many recipients"};
+    } else {
+        session_begin(s, &l, LOG_LEVEL_DEBUG, "smtp.rcpt-to");
+        log_peer(&l, "to", a->rcpt_local);
+        log_peer(&l, "domain", a->rcpt_domain);
+        log_str(&l, "result", rcpt_reason_name(r->reason));
+        log_end(&l);
+    }
+    smtp_engine_answer(s->engine, &v);
+    free(here);
+}
+
 void session_ask_rcpt(struct session *s, const struct smtp_action *a)
 {
     struct smtp_verdict v = {0};
     struct rcpt_verdict r;
-    struct log_line l;
 
-    rcpt_rule(&r, s->server->conf, a->rcpt_local, a->rcpt_domain);
+    rcpt_rule(&r, s->server->conf, a->rcpt_local, a->rcpt_domain, s->may_relay);
     s->rcpt_reason = (uint8_t)r.reason;
-    if (r.mailbox_count) {
-        v.rcpt_ids = r.mailboxes;
-        v.rcpt_id_count = r.mailbox_count;
-        session_begin(s, &l, LOG_LEVEL_DEBUG, "smtp.rcpt-to");
-        log_peer(&l, "to", a->rcpt_local);
-        log_peer(&l, "domain", a->rcpt_domain);
-        log_str(&l, "result", rcpt_reason_name(r.reason));
-        log_end(&l);
-    } else {
-        v.code = r.code;
-        v.enhanced = r.enhanced;
-        v.text = r.text;
+    if (r.mailbox_count || r.away) {
+        take(s, &r, a);
+        return;
     }
+    v.code = r.code;
+    v.enhanced = r.enhanced;
+    v.text = r.text;
     smtp_engine_answer(s->engine, &v);
 }

@@ -60,8 +60,6 @@ static const char *close_word(enum smtp_close c)
 /* Carries one action out. False: stop, somebody else goes on. */
 static bool act(struct session *s, const struct smtp_action *a)
 {
-    static const struct smtp_verdict yes;
-
     switch (a->kind) {
     case SMTP_REPLY:
         buf_append(&s->stream.out, a->bytes.p, a->bytes.n);
@@ -73,7 +71,7 @@ static bool act(struct session *s, const struct smtp_action *a)
     case SMTP_START_TLS:
         return session_start_tls(s, a);
     case SMTP_ASK_SENDER:
-        smtp_engine_answer(s->engine, &yes); /* role mx: from anybody */
+        session_ask_sender(s, a);
         return true;
     case SMTP_ASK_RCPT:
         session_ask_rcpt(s, a);
@@ -81,13 +79,12 @@ static bool act(struct session *s, const struct smtp_action *a)
     case SMTP_OPEN_MESSAGE:
         return session_open_message(s);
     case SMTP_CHUNK:
-        if (s->message)
-            sink_write(s->message, a->bytes.p, a->bytes.n);
+        session_content(s, a->bytes);
         return true;
     case SMTP_COMMIT:
         return session_commit(s);
     case SMTP_ABORT:
-        sink_abort(&s->message);
+        session_abort(s);
         return true;
     case SMTP_EVENT:
         session_log_event(s, a);
@@ -103,7 +100,8 @@ static bool act(struct session *s, const struct smtp_action *a)
 
 static size_t memory_of(const struct session *s)
 {
-    return sizeof *s + s->stream.in.cap + s->stream.out.cap + (s->engine ? smtp_engine_memory(s->engine) : 0);
+    return sizeof *s + s->stream.in.cap + s->stream.out.cap + (s->engine ? smtp_engine_memory(s->engine) : 0) +
+           session_away_memory(s);
 }
 
 static void note_transaction(struct session *s)

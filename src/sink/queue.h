@@ -31,6 +31,7 @@ struct queue_home {
     const unsigned *mailboxes; /* LOCAL: indices of conf.mailboxes */
     unsigned mailbox_count;
     const char *route; /* ROUTE: title of the delivery */
+    char *address;     /* ... and, malloc'd, under which other name; NULL: as it is */
 };
 
 struct queue_hooks {

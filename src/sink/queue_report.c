@@ -164,10 +164,11 @@ static int make_text(const struct report *r, struct buf *out, struct err *e)
 
 /* ---- where it goes */
 
-static int queue_it(const struct report *r, const char *route, const struct buf *text, struct err *e)
+static int queue_it(const struct report *r, const struct queue_home *home, const struct buf *text, struct err *e)
 {
     const struct queue_head *h = r->m->file->head;
-    struct queue_rcpt to = {.address = h->sender, .route = {route, strlen(route)}, .notify = QUEUE_NOTIFY_NEVER};
+    struct queue_rcpt to = {
+        .address = h->sender, .route = {home->route, strlen(home->route)}, .notify = QUEUE_NOTIFY_NEVER};
     struct queue_head head = {
         .size = text->len,
         .arrived_us = r->q->now_us,
@@ -181,6 +182,8 @@ static int queue_it(const struct report *r, const char *route, const struct buf 
     struct buf file = {0};
     int rc;
 
+    if (home->address)
+        to.address = (struct peer_text){home->address, strlen(home->address)};
     memcpy(head.id, r->id, sizeof head.id);
     rc = queue_file_write(&file, &head, e);
     if (rc == 0) {
@@ -238,7 +241,8 @@ static int send_it(struct report *r)
     snprintf(r->id, sizeof r->id, "r%llx-%x", (unsigned long long)r->q->now_us, r->q->next_report++);
     rc = make_text(r, &text, &e);
     if (rc == 0)
-        rc = home.way == QUEUE_WAY_LOCAL ? deliver_it(r, &home, &text, &e) : queue_it(r, home.route, &text, &e);
+        rc = home.way == QUEUE_WAY_LOCAL ? deliver_it(r, &home, &text, &e) : queue_it(r, &home, &text, &e);
+    free(home.address);
     buf_clear(&text);
     say(r, rc == 0 ? "queue.report" : "queue.report-failed", rc == 0 ? NULL : &e);
     return rc;

@@ -335,7 +335,7 @@ static void share_descriptors(struct store *s)
     if (getrlimit(RLIMIT_NOFILE, &r) == 0)
         all = r.rlim_cur > 1u << 20 ? 1u << 20 : (unsigned)r.rlim_cur;
     dirs = all / 4 > 1024 ? 1024 : all / 4;
-    spare = SPARE_DESCRIPTORS + WORKERS_MOST + s->delivery_count * 2 + queue_limits_default.transfers + 32;
+    spare = SPARE_DESCRIPTORS + WORKERS_MOST + s->delivery_count * 2 + s->conf->queue.transfers + 32;
     s->rooms.slots = all > dirs + spare ? (all - dirs - spare) / workers : 0;
     if (s->rooms.slots > STORE_SLOTS)
         s->rooms.slots = STORE_SLOTS;
@@ -351,11 +351,20 @@ static uint64_t most_bytes(uint64_t limit)
 
 static int start_queue(struct store *s, struct err *e)
 {
+    const struct conf_queue *c = &s->conf->queue;
     struct queue_hooks hooks;
+    struct queue_limits l = {
+        .transfers = c->transfers,
+        .per_destination = c->per_destination,
+        .retry = {.first_gap_us = c->first_retry * INT64_C(1000000),
+                  .most_gap_us = c->longest_retry * INT64_C(1000000),
+                  .notice_us = c->delay_notice * INT64_C(1000000),
+                  .max_age_us = c->max_age * INT64_C(1000000)},
+    };
 
     s->home = (struct store_home){.conf = s->conf, .maildirs = s->maildirs, .flusher = s->flusher, .procfd = s->procfd};
     store_home_hooks(&hooks, &s->home);
-    return queue_start(s->queue, &queue_limits_default, &hooks, e);
+    return queue_start(s->queue, &l, &hooks, e);
 }
 
 static int start(struct store *s, struct err *e)

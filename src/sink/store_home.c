@@ -14,32 +14,61 @@
 
 /* ---- where */
 
-/* The first delivery that leads away from here. */
-static const char *way_out(const struct conf *c)
+/* Those in Maildirs, as far as there are any. */
+static unsigned those_here(struct store_home *h, const struct rcpt_verdict *v)
 {
-    for (unsigned i = 0; i < c->delivery_count; i++)
-        if (c->deliveries[i].type != CONF_DELIVERY_MAILDIR)
-            return c->deliveries[i].title;
-    return NULL;
+    const struct conf *c = h->conf;
+    unsigned n = 0;
+
+    h->here = mem_grow(h->here, (v->mailbox_count + 1) * sizeof *h->here);
+    for (unsigned i = 0; i < v->mailbox_count; i++)
+        if (c->deliveries[c->mailboxes[v->mailboxes[i]].delivery].type == CONF_DELIVERY_MAILDIR)
+            h->here[n++] = v->mailboxes[i];
+    return n;
 }
 
-static void find_home(void *arg, struct queue_home *out, struct peer_text address)
+/* A mailbox that another server holds: under its own name, whatever alias led to it. */
+static void send_to_mailbox(const struct store_home *h, struct queue_home *out, unsigned mailbox)
 {
-    const struct store_home *h = arg;
+    const struct conf_mailbox *m = &h->conf->mailboxes[mailbox];
+    struct buf text = {0};
+
+    mail_path_quote(&text, span_str(m->local));
+    buf_printf(&text, "@%s", m->domain);
+    *out = (struct queue_home){.way = QUEUE_WAY_ROUTE,
+                               .route = h->conf->deliveries[m->delivery].title,
+                               .address = mem_strn(buf_data(&text), text.len)};
+    buf_clear(&text);
+}
+
+/* A report is ours: it may go to any domain. */
+static void judge(const struct store_home *h, struct rcpt_verdict *v, struct peer_text address)
+{
     const char *at = memrchr(address.p, '@', address.n);
     size_t n = at ? (size_t)(at - address.p) : address.n;
     struct peer_text domain = at ? (struct peer_text){at + 1, address.n - n - 1} : (struct peer_text){"", 0};
     char *local = mem_alloc(n + 1);
-    struct rcpt_verdict v;
 
     n = mail_path_unquote(local, (struct span){address.p, n});
-    rcpt_rule(&v, h->conf, (struct peer_text){local, n}, domain);
+    rcpt_rule(v, h->conf, (struct peer_text){local, n}, domain, true);
     free(local);
+}
+
+static void find_home(void *arg, struct queue_home *out, struct peer_text address)
+{
+    struct store_home *h = arg;
+    struct rcpt_verdict v;
+    unsigned here;
+
+    judge(h, &v, address);
+    here = those_here(h, &v);
     *out = (struct queue_home){.way = QUEUE_WAY_NONE};
-    if (v.reason <= RCPT_POSTMASTER)
-        *out = (struct queue_home){.way = QUEUE_WAY_LOCAL, .mailboxes = v.mailboxes, .mailbox_count = v.mailbox_count};
-    else if (v.reason == RCPT_NOT_OURS && way_out(h->conf))
-        *out = (struct queue_home){.way = QUEUE_WAY_ROUTE, .route = way_out(h->conf)};
+    if (here)
+        *out = (struct queue_home){.way = QUEUE_WAY_LOCAL, .mailboxes = h->here, .mailbox_count = here};
+    else if (v.mailbox_count)
+        send_to_mailbox(h, out, v.mailboxes[0]);
+    else if (v.away)
+        *out = (struct queue_home){.way = QUEUE_WAY_ROUTE, .route = h->conf->deliveries[v.delivery].title};
 }
 
 /* ---- into mailboxes */
@@ -160,4 +189,6 @@ void store_home_end(struct store_home *h)
 {
     if (h->publish)
         publish_free(&h->publish);
+    free(h->here);
+    h->here = NULL;
 }

@@ -14,6 +14,7 @@ struct store_home {
     int procfd;
     char host[NAMES_HOST_MOST];
     struct publish *publish; /* made when the first report is */
+    unsigned *here;          /* what find_home() gave last */
 };
 
 void store_home_hooks(struct queue_hooks *out, struct store_home *h);

@@ -258,3 +258,33 @@ size_t mail_path_unquote(char *dst, struct span local)
     }
     return n;
 }
+
+/* RFC 5321 4.1.2: Dot-string = Atom *("." Atom). */
+static bool is_dot_string(struct span local)
+{
+    bool dot = true; /* one may not stand here */
+
+    for (size_t i = 0; i < local.n; i++) {
+        unsigned char c = (unsigned char)local.p[i];
+
+        if (c == '.' ? dot : !is_atext(c))
+            return false;
+        dot = c == '.';
+    }
+    return !dot;
+}
+
+void mail_path_quote(struct buf *out, struct span local)
+{
+    if (is_dot_string(local)) {
+        buf_append(out, local.p, local.n);
+        return;
+    }
+    buf_append(out, "\"", 1);
+    for (size_t i = 0; i < local.n; i++) {
+        if (local.p[i] == '"' || local.p[i] == '\\')
+            buf_append(out, "\\", 1);
+        buf_append(out, local.p + i, 1);
+    }
+    buf_append(out, "\"", 1);
+}

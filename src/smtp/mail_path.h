@@ -3,6 +3,7 @@
 #ifndef SMTP_MAIL_PATH_H
 #define SMTP_MAIL_PATH_H
 
+#include "base/buf.h"
 #include "base/text.h"
 
 enum mail_path_kind { MAIL_PATH_REVERSE, MAIL_PATH_FORWARD };
@@ -29,6 +30,8 @@ enum mail_path_fault mail_path_parse(struct mail_path *out, struct span text, en
 /* The local part without quotes and backslashes; dst has room for local.n bytes. Returns the
  * length. */
 size_t mail_path_unquote(char *dst, struct span local);
+/* The other way: appends the local part as it stands in a path, quoted where it must be. */
+void mail_path_quote(struct buf *out, struct span local);
 bool mail_path_is_utf8(struct span s);
 
 #endif

@@ -59,16 +59,29 @@ static const char *with(const struct received_facts *f)
     return f->esmtp ? esmtp[i] : "SMTP";
 }
 
-void received_write(struct buf *out, const struct received_facts *f)
+void received_return_path(struct buf *out, const struct received_facts *f)
 {
     buf_printf(out, "Return-Path: <");
     put_mailbox(out, f->sender, f->smtputf8);
-    buf_printf(out, ">\nReceived: from ");
+    buf_printf(out, ">\n");
+}
+
+static void put_client(struct buf *out, const struct received_facts *f)
+{
+    buf_printf(out, "from ");
     if (f->hello.n)
         put_name(out, f->hello);
     else
         buf_printf(out, "unknown");
-    buf_printf(out, " ([%s%s])\n\tby %s with %s", f->client_ipv6 ? "IPv6:" : "", f->client_ip, f->by, with(f));
+    buf_printf(out, " ([%s%s])\n\t", f->client_ipv6 ? "IPv6:" : "", f->client_ip);
+}
+
+void received_write(struct buf *out, const struct received_facts *f)
+{
+    buf_printf(out, "Received: ");
+    if (f->client_ip)
+        put_client(out, f);
+    buf_printf(out, "by %s with %s", f->by, with(f));
     if (f->tls)
         buf_printf(out, "\n\t(%s %s)", f->tls_version, f->tls_cipher);
     buf_printf(out, "\n\tid %s", f->id);

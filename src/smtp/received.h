@@ -12,7 +12,7 @@
 struct received_facts {
     struct peer_text sender; /* Return-Path */
     struct peer_text hello;  /* what the client called itself */
-    const char *client_ip;   /* numeric; IPv6 without "IPv6:" */
+    const char *client_ip;   /* numeric; IPv6 without "IPv6:"; NULL: nothing is told of the client */
     bool client_ipv6;
     const char *by; /* our hostname */
     bool esmtp, tls, smtputf8, authenticated;
@@ -23,8 +23,9 @@ struct received_facts {
     const char *date;           /* RFC 5322 date-time */
 };
 
-/* Appends "Return-Path: ...\nReceived: ...\n": folded, LF line ends. Peer bytes that are not allowed in the
- * place where they stand are replaced by '?', so they can neither end a line nor a comment. */
+/* Append "Return-Path: ...\n", which only a final delivery adds, and "Received: ...\n": folded, LF line ends. Peer bytes
+ * that are not allowed in the place where they stand are replaced by '?', so they can neither end a line nor a comment. */
+void received_return_path(struct buf *out, const struct received_facts *f);
 void received_write(struct buf *out, const struct received_facts *f);
 
 #endif

@@ -75,6 +75,7 @@ static void check_header(struct peer_text t, bool tls, bool utf8)
     struct buf b = {0};
     unsigned lines = 0;
 
+    received_return_path(&b, &f);
     received_write(&b, &f);
     for (size_t i = 0; i < b.len; i++) {
         unsigned char c = (unsigned char)buf_data(&b)[i];

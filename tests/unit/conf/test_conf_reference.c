@@ -91,37 +91,74 @@ START_TEST(every_row_is_whole)
 }
 END_TEST
 
+/* What must stand beside an option so that its section is whole. */
+static const char *company(const struct conf_option *o)
+{
+    static const char *const of_section[CONF_SECTIONS] = {
+        [CONF_CERTIFICATE] = "chain = /c key = /k",
+        [CONF_LISTENER] = "address = \"127.0.0.1:1\"",
+        [CONF_DELIVERY] = "path = \"/m/%d/%u\"",
+        [CONF_DOMAIN] = "mailboxes = {\"alice\", \"bob\", \"carol\"} deliver = local"};
+    static const struct {
+        const char *option, *rest;
+    } own[] = {{"deliver", "mailboxes = {\"alice\"}"},
+               {"mailboxes", "deliver = local"},
+               {"accept-any", "deliver = smarthost mailboxes = {\"alice\"}"},
+               {"verify-recipients", "deliver = smarthost mailboxes = {\"alice\"}"},
+               {"address", "type = smtp"},
+               {"tls", "type = smtp address = mail.example.net"},
+               {"implicit-tls", "type = smtp address = mail.example.net"},
+               {"tls-name", "type = smtp address = mail.example.net"},
+               {"ca-file", "type = smtp address = mail.example.net"},
+               {"user", "type = smtp address = mail.example.net password-file = /dev/null"},
+               {"password-file", "type = smtp address = mail.example.net user = x"}};
+
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if ((o->section == CONF_DELIVERY || o->section == CONF_DOMAIN) && strcmp(own[i].option, o->name) == 0)
+            return own[i].rest;
+    if (!of_section[o->section] || strncmp(of_section[o->section], o->name, strlen(o->name)) == 0)
+        return "";
+    return of_section[o->section];
+}
+
+/* Files that are not there. */
+static bool needs_a_file(const char *option)
+{
+    static const char *const names[] = {"chain", "key", "file", "password-file"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (option && strcmp(names[i], option) == 0)
+            return true;
+    return false;
+}
+
 /* Each sample of the reference, put into a file, loads. */
 START_TEST(the_samples_load)
 {
-    static const char *const needed[CONF_SECTIONS] = {[CONF_CERTIFICATE] = "chain = /c key = /k",
-                                                      [CONF_LISTENER] = "address = \"127.0.0.1:1\"",
-                                                      [CONF_DELIVERY] = "path = \"/m/%d/%u\"",
-                                                      [CONF_DOMAIN] = "mailboxes = {\"alice\", \"bob\", \"carol\"}"};
     const struct conf_reader disk = {conf_read_disk, NULL};
 
     for (size_t i = 0; i < conf_option_count; i++) {
         const struct conf_option *o = &conf_options[i];
         const struct conf_section_row *row = &conf_sections[o->section];
         bool bare = o->sample && *o->sample == '{';
-        const char *value = o->sample ? o->sample : o->fallback, *rest = needed[o->section], *q = bare ? "" : "\"";
-        bool has = rest && strncmp(rest, o->name, strlen(o->name)) == 0;
+        const char *value = o->sample ? o->sample : o->fallback, *q = bare ? "" : "\"";
         char *one = o->section == CONF_GLOBAL
                         ? mem_printf("%s = %s%s%s\n", o->name, q, value, q)
                         : mem_printf("%s %s { %s %s = %s%s%s }\n", row->name, row->titled ? "\"t.org\"" : "",
-                                     rest && !has ? rest : "", o->name, q, value, q);
-        char *text = mem_printf("%s%s\ncertificate mx { chain = /c key = /k }\nlistener l { address = "
+                                     company(o), o->name, q, value, q);
+        char *text = mem_printf("%s%s\n%s\ncertificate mx { chain = /c key = /k }\nlistener l { address = "
                                 "\"127.0.0.1:0\" }\n"
                                 "domain example.com { mailboxes = {\"carol\"} deliver = local }\ndelivery "
-                                "local { path = \"/m/%%d/%%u\" }\n",
-                                one, strcmp(o->name, "hostname") == 0 ? "" : "hostname = mx.example.org\n");
+                                "local { path = \"/m/%%d/%%u\" }\n"
+                                "delivery smarthost { type = smtp address = mail.example.net }\n",
+                                one, strcmp(o->name, "hostname") == 0 ? "" : "hostname = mx.example.org\n",
+                                o->section == CONF_RELAY ? "" : "relay { delivery = smarthost }");
         struct conf_problems p = {0};
         struct conf *c = NULL;
 
         conf_load(&c, "/x", text, &disk, &p);
         for (unsigned k = 0; k < p.count; k++)
-            if (!p.list[k].warning && strcmp(o->name, "chain") && strcmp(o->name, "key") &&
-                strcmp(p.list[k].option, "file"))
+            if (!p.list[k].warning && !needs_a_file(p.list[k].option))
                 ck_abort_msg("%s\n%s", one, conf_problem_text(&p.list[k]));
         conf_free(&c);
         conf_problems_free(&p);

@@ -13,6 +13,8 @@ static struct conf_address books[] = {{"dora", three, 1}};
 static struct conf_address half[] = {{"erin", four, 1}};
 static struct conf_address all = {"", two, 1};
 static struct conf_domain domains[] = {
+    {.name = "ask.test", .verify_recipients = true, .delivery = 2, .subaddress_separator = '+'},
+    {.name = "away.test", .accept_any = true, .delivery = 1, .addresses = half, .address_count = 1},
     {.name = "catch.test", .addresses = catching, .address_count = 1, .catch_all = &all, .subaddress_separator = '+'},
     {.name = "example.test", .addresses = example, .address_count = 3, .subaddress_separator = '+'},
     {.name = "gone.test", .unavailable = true, .subaddress_separator = '+'},
@@ -22,15 +24,19 @@ static struct conf_domain domains[] = {
      .catch_all = &all,
      .unavailable = true,
      .subaddress_separator = '+'},
+    {.name = "unread.test", .accept_any = true, .unavailable = true, .delivery = 1},
     {.name = "xn--bcher-kva.test", .addresses = books, .address_count = 1},
 };
-static const struct conf conf = {.domains = domains, .domain_count = 5, .mailbox_count = 5, .postmaster = 0};
+static const struct conf conf = {
+    .domains = domains, .domain_count = 8, .mailbox_count = 5, .postmaster = 0, .relay = 3};
 
 static void mailboxes(const struct rcpt_verdict *v, char *out, size_t cap)
 {
     size_t n = 0;
 
     snprintf(out, cap, "-");
+    if (v->away)
+        snprintf(out, cap, "to:%u", v->delivery);
     for (unsigned i = 0; i < v->mailbox_count; i++)
         n += (size_t)snprintf(out + n, cap - n, "%s%u", i ? "," : "", v->mailboxes[i]);
 }
@@ -43,16 +49,18 @@ START_TEST(every_row_of_the_table)
 
     ck_assert_ptr_nonnull(f);
     for (int n = 1; fgets(line, sizeof line, f); n++) {
-        char local[64], domain[64], reason[32], boxes[32], got[64];
+        char given[64], *local = given, domain[64], reason[32], boxes[32], got[64];
         struct rcpt_verdict v;
         int code;
 
         if (line[0] == '#' || line[0] == '\n')
             continue;
-        ck_assert_int_eq(sscanf(line, "%63s %63s | %31s %d %31s", local, domain, reason, &code, boxes), 5);
+        ck_assert_int_eq(sscanf(line, "%63s %63s | %31s %d %31s", given, domain, reason, &code, boxes), 5);
         if (strcmp(domain, "-") == 0)
             domain[0] = '\0';
-        rcpt_rule(&v, &conf, (struct peer_text){local, strlen(local)}, (struct peer_text){domain, strlen(domain)});
+        local += *given == '>';
+        rcpt_rule(&v, &conf, (struct peer_text){local, strlen(local)}, (struct peer_text){domain, strlen(domain)},
+                  *given == '>');
         mailboxes(&v, got, sizeof got);
         ck_assert_msg(strcmp(rcpt_reason_name(v.reason), reason) == 0, "line %d: %s", n, rcpt_reason_name(v.reason));
         ck_assert_msg(v.code == code, "line %d: code %d", n, v.code);
@@ -70,14 +78,14 @@ START_TEST(bytes_of_peers_find_nothing_by_accident)
     struct rcpt_verdict v;
     char big[2000];
 
-    rcpt_rule(&v, &conf, (struct peer_text){nul, 7}, (struct peer_text){"example.test", 12});
+    rcpt_rule(&v, &conf, (struct peer_text){nul, 7}, (struct peer_text){"example.test", 12}, false);
     ck_assert_int_eq(v.code, 550);
     memset(big, 'a', sizeof big);
-    rcpt_rule(&v, &conf, (struct peer_text){big, sizeof big}, (struct peer_text){"example.test", 12});
+    rcpt_rule(&v, &conf, (struct peer_text){big, sizeof big}, (struct peer_text){"example.test", 12}, false);
     ck_assert_int_eq(v.code, 550);
-    rcpt_rule(&v, &conf, (struct peer_text){"alice", 5}, (struct peer_text){big, sizeof big});
+    rcpt_rule(&v, &conf, (struct peer_text){"alice", 5}, (struct peer_text){big, sizeof big}, false);
     ck_assert_int_eq(v.reason, RCPT_BAD_DOMAIN);
-    rcpt_rule(&v, &conf, (struct peer_text){"alice", 5}, (struct peer_text){"\xff\xfe.test", 7});
+    rcpt_rule(&v, &conf, (struct peer_text){"alice", 5}, (struct peer_text){"\xff\xfe.test", 7}, false);
     ck_assert_int_eq(v.reason, RCPT_BAD_DOMAIN);
 }
 END_TEST
@@ -88,8 +96,8 @@ START_TEST(verdicts_do_not_share_memory)
     struct rcpt_verdict a, b;
 
     other.postmaster = 1;
-    rcpt_rule(&a, &conf, (struct peer_text){"postmaster", 10}, (struct peer_text){"", 0});
-    rcpt_rule(&b, &other, (struct peer_text){"postmaster", 10}, (struct peer_text){"", 0});
+    rcpt_rule(&a, &conf, (struct peer_text){"postmaster", 10}, (struct peer_text){"", 0}, false);
+    rcpt_rule(&b, &other, (struct peer_text){"postmaster", 10}, (struct peer_text){"", 0}, false);
     ck_assert_uint_eq(a.mailboxes[0], 0);
     ck_assert_uint_eq(b.mailboxes[0], 1);
 }
@@ -97,15 +105,30 @@ END_TEST
 
 START_TEST(without_any_domain_there_is_no_postmaster)
 {
-    struct conf empty = {.postmaster = UINT_MAX};
+    struct conf empty = {.postmaster = UINT_MAX, .relay = UINT_MAX};
     struct rcpt_verdict v;
 
-    rcpt_rule(&v, &empty, (struct peer_text){"postmaster", 10}, (struct peer_text){"", 0});
+    rcpt_rule(&v, &empty, (struct peer_text){"postmaster", 10}, (struct peer_text){"", 0}, false);
     ck_assert_int_eq(v.code, 550);
-    rcpt_rule(&v, &empty, (struct peer_text){"a", 1}, (struct peer_text){"b.test", 6});
+    rcpt_rule(&v, &empty, (struct peer_text){"a", 1}, (struct peer_text){"b.test", 6}, false);
     ck_assert_int_eq(v.reason, RCPT_NOT_OURS);
+    rcpt_rule(&v, &empty, (struct peer_text){"a", 1}, (struct peer_text){"b.test", 6}, true);
+    ck_assert_int_eq(v.reason, RCPT_NOT_OURS); /* there is no way out */
+}
+END_TEST
+
+/* RFC 5321 4.5.1: a gateway that knows no mailbox by name has a postmaster all the same. */
+START_TEST(a_gateway_s_postmaster_is_the_other_server_s)
+{
+    struct conf gateway = {.domains = domains, .domain_count = 1, .postmaster = UINT_MAX, .relay = UINT_MAX};
+    struct rcpt_verdict v;
+
+    rcpt_rule(&v, &gateway, (struct peer_text){"Postmaster", 10}, (struct peer_text){"", 0}, false);
+    ck_assert(v.away);
+    ck_assert_uint_eq(v.delivery, 2);
+    ck_assert_int_eq(v.reason, RCPT_POSTMASTER);
 }
 END_TEST
 
 SUITE_MAIN("rcpt_rule", every_row_of_the_table, bytes_of_peers_find_nothing_by_accident, verdicts_do_not_share_memory,
-           without_any_domain_there_is_no_postmaster)
+           without_any_domain_there_is_no_postmaster, a_gateway_s_postmaster_is_the_other_server_s)

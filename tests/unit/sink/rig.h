@@ -75,6 +75,13 @@ static inline void rig_conf_new(struct rig_conf *c, const char *where, unsigned 
     c->conf.workers = 2;
     c->conf.user = geteuid() == 0 ? "root" : NULL; /* who the store is here, too */
     c->conf.limits.max_message_size = 64 << 20;
+    c->conf.relay = UINT_MAX;
+    c->conf.queue = (struct conf_queue){.first_retry = 60,
+                                        .longest_retry = 10800,
+                                        .delay_notice = 14400,
+                                        .max_age = 432000,
+                                        .transfers = 100,
+                                        .per_destination = 20};
     rig_mailboxes(c, mailboxes, 0, base);
 }
 

@@ -23,6 +23,7 @@ static void is(const struct received_facts *f, const char *want)
 {
     struct buf b = {0};
 
+    received_return_path(&b, f);
     received_write(&b, f);
     ck_assert_str_eq(buf_str(&b), want);
     buf_clear(&b);
@@ -32,6 +33,7 @@ static void has(const struct received_facts *f, const char *want)
 {
     struct buf b = {0};
 
+    received_return_path(&b, f);
     received_write(&b, f);
     ck_assert_msg(strstr(buf_str(&b), want) != NULL, "no \"%s\" in:\n%s", want, buf_str(&b));
     buf_clear(&b);
