@@ -71,6 +71,12 @@ static void ehlo_reply(struct smtp_engine *g)
      * received after a TLS handshake has completed." */
     if (g->tls.advertise && !g->in_tls)
         extension(&b, "STARTTLS", 0);
+    if (p->auth && g->in_tls && g->tls.auth && !g->identity)
+        buf_printf(&b, "250-AUTH %s\r\n", g->tls.auth);
+    if (p->dsn)
+        extension(&b, "DSN", 0);
+    if (p->requiretls && g->in_tls) /* RFC 8689 2: only there */
+        extension(&b, "REQUIRETLS", 0);
     limits(&b, p);
     buf_printf(&b, "250 ENHANCEDSTATUSCODES\r\n");
     emit_reply_lines(g, &b);

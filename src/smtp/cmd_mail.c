@@ -29,6 +29,8 @@ static bool is_time_for_mail(struct smtp_engine *g)
         dispatch_refuse(g, 503, "5.5.1", "Say EHLO first");
     } else if (g->tx) {
         dispatch_refuse(g, 503, "5.5.1", "Already in a transaction");
+    } else if (g->profile->auth && !g->identity && !g->trusted) {
+        dispatch_refuse(g, 530, "5.7.0", "Authentication required"); /* RFC 4954 6 */
     } else if (max && g->transactions >= max) {
         engine_close(g, "4.7.0", "no more messages in this session", SMTP_CLOSE_TOO_MANY_MESSAGES);
         engine_command_done(g);
@@ -62,8 +64,17 @@ static bool are_good_params(struct smtp_engine *g, enum mail_params_fault fault)
     return fault == MAIL_PARAMS_OK;
 }
 
+static struct mail_params_offers offers_of(const struct smtp_engine *g)
+{
+    const struct smtp_profile *p = g->profile;
+
+    return (struct mail_params_offers){
+        .smtputf8 = p->smtputf8, .auth = p->auth && g->in_tls, .dsn = p->dsn, .requiretls = p->requiretls && g->in_tls};
+}
+
 void cmd_mail_run(struct smtp_engine *g, struct span arg)
 {
+    struct mail_params_offers offers = offers_of(g);
     struct smtp_mail_params params;
     struct mail_path path;
     enum mail_path_fault fault;
@@ -81,7 +92,7 @@ void cmd_mail_run(struct smtp_engine *g, struct span arg)
     }
     arg.p += path.used;
     arg.n -= path.used;
-    if (!are_good_params(g, mail_params_parse(&params, arg, g->profile->smtputf8)) ||
+    if (!are_good_params(g, mail_params_parse(&params, arg, &offers)) ||
         !is_good_path(g, &path, fault, params.smtputf8))
         return;
     if (g->profile->max_message_size && params.size > g->profile->max_message_size) {

@@ -46,11 +46,3 @@ void cmd_expn_run(struct smtp_engine *g, struct span arg)
     (void)arg;
     dispatch_refuse(g, 502, "5.5.1", "EXPN is not offered");
 }
-
-/* Role mx takes mail from strangers: nobody logs in, and a password sent by mistake is not looked
- * at. */
-void cmd_auth_run(struct smtp_engine *g, struct span arg)
-{
-    (void)arg;
-    dispatch_refuse(g, 502, "5.5.1", "AUTH is not offered");
-}

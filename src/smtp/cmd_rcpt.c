@@ -37,21 +37,22 @@ static bool is_good_path(struct smtp_engine *g, const struct mail_path *path, en
     return false;
 }
 
-static void ask(struct smtp_engine *g, const struct mail_path *path)
+static void ask(struct smtp_engine *g, const struct mail_path *path, const struct smtp_rcpt_params *params)
 {
     char *local = mem_alloc(path->local.n);
     size_t n = mail_path_unquote(local, path->local);
 
     g->path_at = (uint32_t)(path->mailbox.p - buf_data(&g->line));
     g->path_len = (uint32_t)path->mailbox.n;
-    emit_rcpt(g, (struct span){local, n}, path->domain);
+    emit_rcpt(g, (struct span){local, n}, path->domain, params);
     g->wait = WAIT_RCPT;
     free(local);
 }
 
 void cmd_rcpt_run(struct smtp_engine *g, struct span arg)
 {
-    enum mail_params_fault params;
+    struct smtp_rcpt_params params;
+    enum mail_params_fault bad;
     struct mail_path path;
     size_t n = strlen("TO:");
 
@@ -69,13 +70,13 @@ void cmd_rcpt_run(struct smtp_engine *g, struct span arg)
         return;
     arg.p += path.used;
     arg.n -= path.used;
-    params = mail_params_none(arg);
-    if (params == MAIL_PARAMS_UNKNOWN)
+    bad = mail_params_rcpt(&params, arg, g->profile->dsn);
+    if (bad == MAIL_PARAMS_UNKNOWN)
         dispatch_refuse(g, 555, "5.5.4", "A parameter of RCPT is not supported");
-    else if (params == MAIL_PARAMS_BAD)
+    else if (bad == MAIL_PARAMS_BAD)
         dispatch_refuse(g, 501, "5.5.4", "Bad parameter of RCPT");
     else
-        ask(g, &path);
+        ask(g, &path, &params);
 }
 
 void cmd_rcpt_answer(struct smtp_engine *g, const struct smtp_verdict *v)

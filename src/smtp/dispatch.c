@@ -152,6 +152,10 @@ void dispatch_line(struct smtp_engine *g)
 {
     struct span line = text_of(&g->line);
 
+    if (g->state == ENGINE_AUTH) { /* everything that is no base64 is refused there */
+        cmd_auth_line(g, (struct span){buf_data(&g->line), g->line.len - 2});
+        return;
+    }
     g->verb = &unknown;
     if (memchr(buf_data(&g->line), '\n', g->line.len - 2) || memchr(buf_data(&g->line), '\r', g->line.len - 2)) {
         /* CVE-2023-51764 and its family: one side's line is another side's two. */

@@ -11,16 +11,24 @@ struct record {
     bool flag;
     uint16_t code;
     uint32_t len;    /* bytes behind the record */
-    uint32_t second; /* ASK_RCPT: bytes of the domain, behind those */
+    uint32_t second; /* ASK_RCPT: bytes of the domain, behind those; ASK_AUTH: of the response */
+    uint32_t third;  /* ASK_RCPT: bytes of ORCPT */
 };
 
-static void put(struct smtp_engine *g, struct record r, struct span a, struct span b)
+static void put3(struct smtp_engine *g, struct record r, struct span a, struct span b, struct span c)
 {
     r.len = (uint32_t)a.n;
     r.second = (uint32_t)b.n;
+    r.third = (uint32_t)c.n;
     buf_append(&g->out, &r, sizeof r);
     buf_append(&g->out, a.p, a.n);
     buf_append(&g->out, b.p, b.n);
+    buf_append(&g->out, c.p, c.n);
+}
+
+static void put(struct smtp_engine *g, struct record r, struct span a, struct span b)
+{
+    put3(g, r, a, b, (struct span){0});
 }
 
 void emit_action(struct smtp_engine *g, enum smtp_action_kind kind)
@@ -33,9 +41,15 @@ void emit_bytes(struct smtp_engine *g, enum smtp_action_kind kind, const char *p
     put(g, (struct record){.kind = (uint8_t)kind}, (struct span){p, n}, (struct span){0});
 }
 
-void emit_rcpt(struct smtp_engine *g, struct span local, struct span domain)
+void emit_rcpt(struct smtp_engine *g, struct span local, struct span domain, const struct smtp_rcpt_params *params)
 {
-    put(g, (struct record){.kind = SMTP_ASK_RCPT}, local, domain);
+    put3(g, (struct record){.kind = SMTP_ASK_RCPT, .code = (uint16_t)params->notify, .flag = params->orcpt.p != NULL},
+         local, domain, (struct span){params->orcpt.p, params->orcpt.n});
+}
+
+void emit_auth(struct smtp_engine *g, struct span mechanism, struct span text, bool has_text)
+{
+    put(g, (struct record){.kind = SMTP_ASK_AUTH, .flag = has_text}, mechanism, text);
 }
 
 void emit_event(struct smtp_engine *g, enum smtp_event event, struct span text, uint16_t code)
@@ -132,7 +146,7 @@ void emit_take(struct smtp_engine *g, struct smtp_action *out)
     assert(g->out.len >= sizeof r);
     memcpy(&r, p, sizeof r);
     p += sizeof r;
-    g->given = (uint32_t)(sizeof r + r.len + r.second);
+    g->given = (uint32_t)(sizeof r + r.len + r.second + r.third);
     out->kind = (enum smtp_action_kind)r.kind;
     switch (out->kind) {
     case SMTP_EVENT:
@@ -148,6 +162,14 @@ void emit_take(struct smtp_engine *g, struct smtp_action *out)
     case SMTP_ASK_RCPT:
         out->rcpt_local = (struct peer_text){p, r.len};
         out->rcpt_domain = (struct peer_text){p + r.len, r.second};
+        out->rcpt_params.notify = r.code;
+        if (r.flag)
+            out->rcpt_params.orcpt = (struct peer_text){p + r.len + r.second, r.third};
+        break;
+    case SMTP_ASK_AUTH:
+        out->mechanism = (struct peer_text){p, r.len};
+        out->text = (struct peer_text){p + r.len, r.second};
+        out->flag = r.flag;
         break;
     default:
         out->bytes = (struct span){p, r.len};

@@ -31,6 +31,7 @@ void smtp_engine_free(struct smtp_engine **gp)
         return;
     transaction_free(&g->tx);
     free(g->hello);
+    free(g->identity);
     free(g->late);
     buf_clear(&g->line);
     buf_clear(&g->out);
@@ -109,6 +110,7 @@ size_t smtp_engine_feed(struct smtp_engine *g, const void *bytes, size_t len)
     while (used < len && !is_busy(g)) {
         switch ((enum engine_state)g->state) {
         case ENGINE_COMMAND:
+        case ENGINE_AUTH:
             used += frame_feed(g, p + used, len - used);
             break;
         case ENGINE_DATA:
@@ -131,6 +133,13 @@ void engine_ask(struct smtp_engine *g, enum smtp_action_kind kind, enum engine_w
     g->wait = (uint8_t)wait;
 }
 
+void engine_answered(struct smtp_engine *g, enum engine_wait wait)
+{
+    assert(g->wait == wait);
+    drop_given(g);
+    g->wait = WAIT_NONE;
+}
+
 void smtp_engine_answer(struct smtp_engine *g, const struct smtp_verdict *v)
 {
     assert(g->wait >= WAIT_SENDER && g->verb && g->verb->answer);
@@ -141,9 +150,7 @@ void smtp_engine_answer(struct smtp_engine *g, const struct smtp_verdict *v)
 
 void smtp_engine_answer_tls(struct smtp_engine *g, const struct smtp_tls_view *v)
 {
-    assert(g->wait == WAIT_TLS_VIEW);
-    drop_given(g);
-    g->wait = WAIT_NONE;
+    engine_answered(g, WAIT_TLS_VIEW);
     g->tls = *v;
     g->tls_known = g->tls_fresh = true;
     dispatch_again(g);
@@ -151,9 +158,7 @@ void smtp_engine_answer_tls(struct smtp_engine *g, const struct smtp_tls_view *v
 
 void smtp_engine_tls_done(struct smtp_engine *g, const struct smtp_tls_facts *f)
 {
-    assert(g->wait == WAIT_HANDSHAKE);
-    drop_given(g);
-    g->wait = WAIT_NONE;
+    engine_answered(g, WAIT_HANDSHAKE);
     if (!f->ok) {
         g->state = ENGINE_CLOSED;
         emit_close(g, SMTP_CLOSE_TLS_FAILED);
@@ -170,13 +175,16 @@ void smtp_engine_tls_done(struct smtp_engine *g, const struct smtp_tls_facts *f)
 
 void smtp_engine_tls_injected(struct smtp_engine *g)
 {
-    assert(g->wait == WAIT_HANDSHAKE);
-    drop_given(g);
+    engine_answered(g, WAIT_HANDSHAKE);
     /* CVE-2011-0411: a man in the middle put commands behind STARTTLS, to be run inside TLS as the
      * client's own. They are never looked at. */
-    g->wait = WAIT_NONE;
     g->state = ENGINE_CLOSED;
     emit_close(g, SMTP_CLOSE_INJECTION);
+}
+
+void smtp_engine_trust(struct smtp_engine *g)
+{
+    g->trusted = true;
 }
 
 void smtp_engine_talked_early(struct smtp_engine *g)
@@ -227,6 +235,10 @@ void smtp_engine_shutdown(struct smtp_engine *g, bool even_in_transaction)
 {
     g->shutdown = true;
     g->shutdown_now |= even_in_transaction;
+    if (g->shutdown_now && g->state == ENGINE_AUTH && g->wait == WAIT_NONE) {
+        cmd_auth_cancel(g);
+        buf_clear(&g->line);
+    }
     if (g->greeted)
         at_boundary(g);
 }
@@ -248,6 +260,11 @@ bool smtp_engine_is_esmtp(const struct smtp_engine *g)
 struct peer_text smtp_engine_hello(const struct smtp_engine *g)
 {
     return g->hello ? (struct peer_text){g->hello, strlen(g->hello)} : (struct peer_text){"", 0};
+}
+
+struct peer_text smtp_engine_identity(const struct smtp_engine *g)
+{
+    return g->identity ? (struct peer_text){g->identity, strlen(g->identity)} : (struct peer_text){"", 0};
 }
 
 struct peer_text smtp_engine_sender(const struct smtp_engine *g)

@@ -12,7 +12,7 @@
  * START_TLS. Pointers inside an action are valid until the next feed/next/answer.
  *
  * RFC 5321, 3207, 2920 (PIPELINING), 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUTF8), 3030 (CHUNKING),
- * 2034/3463 (ENHANCEDSTATUSCODES), 9422 (LIMITS).
+ * 2034/3463 (ENHANCEDSTATUSCODES), 9422 (LIMITS), 4954 (AUTH), 3461 (DSN), 8689 (REQUIRETLS).
  */
 #ifndef SMTP_ENGINE_H
 #define SMTP_ENGINE_H
@@ -39,6 +39,9 @@ struct smtp_profile {
     uint32_t max_body_line;    /* bytes of a body line without CRLF; 0: unlimited; more: 550 5.6.0 after the true end */
     bool smtputf8;             /* offered; without it non-ASCII addresses are 553 5.6.7 */
     bool normalize_newlines;   /* bare-newline = normalize: repair bare CR and LF in bodies */
+    bool auth;                 /* role submission: AUTH inside TLS (RFC 4954), and MAIL needs it */
+    bool dsn;                  /* RFC 3461 is offered */
+    bool requiretls;           /* RFC 8689 is offered, inside TLS */
     bool help_shows_reason;    /* HELP STARTTLS may state the reason (diagnostic networks) */
 };
 
@@ -53,6 +56,7 @@ struct smtp_tls_view {
     const char *text;     /* without newline */
     bool require;         /* require-tls, and the session is in clear: see below */
     bool require_broken;  /* required but not to be had: MAIL and AUTH get 454 4.7.0, not 530 5.7.0 */
+    const char *auth;     /* mechanisms, "PLAIN LOGIN", for profiles with auth; NULL: none at the moment */
     const char *reason;   /* closed vocabulary of policy/tls_offer, for HELP STARTTLS and reports */
 };
 
@@ -66,6 +70,9 @@ enum smtp_action_kind {
                         * first (smtp_engine_tls_injected), hold the context, then write it */
     SMTP_ASK_SENDER,   /* ANSWER verdict: .sender, .params */
     SMTP_ASK_RCPT,     /* ANSWER verdict + rcpt_id: .rcpt */
+    SMTP_ASK_AUTH,     /* ANSWER auth: .mechanism, and .text as it came if .flag; with an empty .mechanism the answer to
+                        * the challenge in hand */
+    SMTP_CANCEL_AUTH,  /* the exchange in hand will not go on: its client gave up, or broke the protocol */
     SMTP_OPEN_MESSAGE, /* ANSWER verdict (ok: no text is used): before 354, or at the first BDAT */
     SMTP_CHUNK,        /* .bytes: message content, lines end in LF, dots unstuffed */
     SMTP_COMMIT,       /* ANSWER verdict: final dot or BDAT LAST; the message is whole and acceptable */
@@ -105,11 +112,29 @@ enum smtp_event {
     SMTP_EVENT_TALKED_EARLY,    /* smtp_engine_talked_early() was called */
 };
 
+/* RFC 3461 4.1, 4.3 */
+enum smtp_notify {
+    SMTP_NOTIFY_DEFAULT = 0,
+    SMTP_NOTIFY_NEVER = 1 << 0, /* alone */
+    SMTP_NOTIFY_SUCCESS = 1 << 1,
+    SMTP_NOTIFY_FAILURE = 1 << 2,
+    SMTP_NOTIFY_DELAY = 1 << 3,
+};
+enum smtp_ret { SMTP_RET_NONE, SMTP_RET_FULL, SMTP_RET_HDRS };
+
 struct smtp_mail_params {
     bool size_given;
     uint64_t size;
     bool body_8bit; /* BODY=8BITMIME */
     bool smtputf8;
+    bool requiretls;
+    enum smtp_ret ret;
+    struct peer_text envid; /* xtext; .p NULL: not given */
+};
+
+struct smtp_rcpt_params {
+    unsigned notify;        /* enum smtp_notify */
+    struct peer_text orcpt; /* "rfc822;xtext"; .p NULL: not given */
 };
 
 struct smtp_action {
@@ -119,10 +144,12 @@ struct smtp_action {
     struct smtp_mail_params params;
     struct peer_text rcpt_local;  /* ASK_RCPT: local part, quotes removed (RFC 5321 4.1.2) */
     struct peer_text rcpt_domain; /* as sent; "" for bare <postmaster> */
+    struct smtp_rcpt_params rcpt_params;
+    struct peer_text mechanism; /* ASK_AUTH: as sent */
     enum smtp_event event;
-    struct peer_text text; /* EVENT */
+    struct peer_text text; /* EVENT; ASK_AUTH: base64, well-formed */
     uint16_t code;         /* EVENT */
-    bool flag;             /* EVENT */
+    bool flag;             /* EVENT; ASK_AUTH: there is a text, though it may be empty */
     enum smtp_close close;
 };
 
@@ -138,6 +165,22 @@ struct smtp_verdict {
     uint32_t rcpt_id_count;
 };
 
+/* The session's answer to ASK_AUTH. */
+enum smtp_auth_kind {
+    SMTP_AUTH_CONTINUE, /* .challenge */
+    SMTP_AUTH_OK,       /* .identity */
+    SMTP_AUTH_FAILED,   /* 535 5.7.8, for all that is wrong with names and passwords */
+    SMTP_AUTH_MALFORMED,
+    SMTP_AUTH_UNKNOWN,     /* no such mechanism */
+    SMTP_AUTH_UNAVAILABLE, /* 454 4.7.0 */
+    SMTP_AUTH_TOO_MANY,    /* 421 4.7.0, and the session is closed */
+};
+struct smtp_auth_answer {
+    enum smtp_auth_kind kind;
+    const char *challenge; /* base64, "" allowed */
+    const char *identity;  /* copied */
+};
+
 /* Facts known once the session is in TLS; the text of Received: is made from them. */
 struct smtp_tls_facts {
     bool ok; /* false: the handshake failed; the engine says CLOSE */
@@ -151,9 +194,11 @@ size_t smtp_engine_feed(struct smtp_engine *g, const void *bytes, size_t len);
 void smtp_engine_next(struct smtp_engine *g, struct smtp_action *out);
 void smtp_engine_answer(struct smtp_engine *g, const struct smtp_verdict *v);
 void smtp_engine_answer_tls(struct smtp_engine *g, const struct smtp_tls_view *v);
+void smtp_engine_answer_auth(struct smtp_engine *g, const struct smtp_auth_answer *a);
 void smtp_engine_tls_done(struct smtp_engine *g, const struct smtp_tls_facts *f);
 
 /* Facts only the transport knows. */
+void smtp_engine_trust(struct smtp_engine *g);        /* MAIL needs no AUTH from this client */
 void smtp_engine_talked_early(struct smtp_engine *g); /* bytes came before the banner */
 /* Called by the session at START_TLS, before writing the 220, when bytes wait behind STARTTLS: feed() took
  * less than it was given, or the transport holds more. The 220 is not to be written then; the engine says
@@ -172,7 +217,8 @@ enum smtp_phase {
 };
 enum smtp_phase smtp_engine_phase(const struct smtp_engine *g);
 bool smtp_engine_is_esmtp(const struct smtp_engine *g);
-struct peer_text smtp_engine_hello(const struct smtp_engine *g); /* EHLO name, "" when none */
+struct peer_text smtp_engine_hello(const struct smtp_engine *g);    /* EHLO name, "" when none */
+struct peer_text smtp_engine_identity(const struct smtp_engine *g); /* who has logged in, "" when nobody has */
 struct peer_text smtp_engine_sender(const struct smtp_engine *g);
 const struct smtp_mail_params *smtp_engine_params(const struct smtp_engine *g);
 uint32_t smtp_engine_rcpt_count(const struct smtp_engine *g);      /* accepted in this transaction */

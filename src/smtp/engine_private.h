@@ -17,6 +17,7 @@
 
 enum engine_state {
     ENGINE_COMMAND, /* the next bytes are a command */
+    ENGINE_AUTH,    /* the next line answers a challenge */
     ENGINE_DATA,    /* message content up to CRLF.CRLF */
     ENGINE_BDAT,    /* message content, tx->chunk_left bytes */
     ENGINE_SWALLOW, /* g->swallow bytes of a refused BDAT, then g->late */
@@ -27,6 +28,7 @@ enum engine_wait {
     WAIT_NONE,
     WAIT_TLS_VIEW,  /* smtp_engine_answer_tls() */
     WAIT_HANDSHAKE, /* smtp_engine_tls_done() */
+    WAIT_AUTH,      /* smtp_engine_answer_auth() */
     WAIT_SENDER,    /* the rest: smtp_engine_answer() */
     WAIT_RCPT,
     WAIT_OPEN,
@@ -56,6 +58,7 @@ struct verb {
 struct smtp_engine {
     const struct smtp_profile *profile;
     struct transaction *tx;  /* from MAIL to the end of the message; NULL outside */
+    char *identity;          /* who has logged in, NULL: nobody */
     char *hello;             /* EHLO name, NULL: none yet */
     char *late;              /* whole reply owed after swallow */
     const struct verb *verb; /* the command in hand */
@@ -70,6 +73,7 @@ struct smtp_engine {
     uint16_t late_code;
     uint8_t state, wait; /* enum engine_state, engine_wait */
     bool greeted, in_tls, esmtp;
+    bool trusted;   /* smtp_engine_trust() */
     bool accepted;  /* an EHLO or HELO was, once */
     bool first;     /* nothing but the beginning of the first line came */
     bool too_long;  /* the line is: it is read to its end and forgotten */
@@ -84,6 +88,8 @@ struct smtp_engine {
 uint32_t engine_max_recipients(const struct smtp_profile *p); /* 0: no limit */
 void engine_command_done(struct smtp_engine *g);              /* the command in hand is answered */
 void engine_ask(struct smtp_engine *g, enum smtp_action_kind kind, enum engine_wait wait);
+/* The answer that was waited for is here. */
+void engine_answered(struct smtp_engine *g, enum engine_wait wait);
 /* Drops the transaction; an open message is aborted. */
 void engine_reset(struct smtp_engine *g);
 /* 421, ABORT where due, CLOSE. */
@@ -92,7 +98,8 @@ void engine_close(struct smtp_engine *g, const char *enhanced, const char *text,
 /* emit.c */
 void emit_action(struct smtp_engine *g, enum smtp_action_kind kind);
 void emit_bytes(struct smtp_engine *g, enum smtp_action_kind kind, const char *p, size_t n);
-void emit_rcpt(struct smtp_engine *g, struct span local, struct span domain);
+void emit_rcpt(struct smtp_engine *g, struct span local, struct span domain, const struct smtp_rcpt_params *params);
+void emit_auth(struct smtp_engine *g, struct span mechanism, struct span text, bool has_text);
 void emit_event(struct smtp_engine *g, enum smtp_event event, struct span text, uint16_t code);
 void emit_event_flag(struct smtp_engine *g, enum smtp_event event, struct span text, bool flag);
 void emit_close(struct smtp_engine *g, enum smtp_close why);
@@ -149,5 +156,7 @@ void cmd_quit_run(struct smtp_engine *g, struct span arg);
 void cmd_vrfy_run(struct smtp_engine *g, struct span arg);
 void cmd_expn_run(struct smtp_engine *g, struct span arg);
 void cmd_auth_run(struct smtp_engine *g, struct span arg);
+void cmd_auth_line(struct smtp_engine *g, struct span line); /* the client's answer to a challenge */
+void cmd_auth_cancel(struct smtp_engine *g);                 /* no more of it: the session is told */
 
 #endif

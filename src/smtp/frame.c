@@ -7,15 +7,28 @@
 #include <string.h>
 
 /* What the extensions add to a MAIL line: SIZE 26 (RFC 1870 3), 8BITMIME 17 (RFC 6152 2), SMTPUTF8
- * 10 (RFC 6531 3.1). Nothing is gained by refusing the same length of another command. */
+ * 10 (RFC 6531 3.1), REQUIRETLS 11 (RFC 8689 2); AUTH= 500 (RFC 4954 3); to MAIL and RCPT, DSN up to 638: NOTIFY with
+ * all its words, and ORCPT of 500 (RFC 3461 4). Nothing is gained by refusing the same length of another command. */
 #define FOR_EXTENSIONS (26 + 17 + 10)
-#define LINE_FLOOR 512 /* RFC 5321 4.5.3.1.4 */
+#define FOR_REQUIRETLS 11u
+#define FOR_AUTH 500u
+#define FOR_DSN 638u
+#define LINE_FLOOR 512  /* RFC 5321 4.5.3.1.4 */
+#define AUTH_LINE 12288 /* RFC 4954 4, with CRLF; AUTH with its initial response, too */
+
+static bool is_auth(const struct smtp_engine *g)
+{
+    return g->state == ENGINE_AUTH || (g->profile->auth && g->in_tls && g->line.len >= 5 &&
+                                       span_starts_nocase((struct span){buf_data(&g->line), 5}, "AUTH "));
+}
 
 static size_t limit(const struct smtp_engine *g)
 {
-    size_t n = g->profile->max_line;
+    size_t n = g->profile->max_line < LINE_FLOOR ? LINE_FLOOR : g->profile->max_line;
 
-    return (n < LINE_FLOOR ? LINE_FLOOR : n) + FOR_EXTENSIONS;
+    n += FOR_EXTENSIONS + (g->profile->requiretls ? FOR_REQUIRETLS : 0u) + (g->profile->auth ? FOR_AUTH : 0u) +
+         (g->profile->dsn ? FOR_DSN : 0u);
+    return is_auth(g) && n < AUTH_LINE ? AUTH_LINE : n;
 }
 
 /* Bytes up to and with the CRLF that ends the line, 0: it is not among these. */
@@ -71,14 +84,19 @@ static bool is_wrong_protocol(struct smtp_engine *g)
     return false;
 }
 
+/* The limit is looked at again when the verb is there: how the bytes were cut must not matter. */
 static void keep(struct smtp_engine *g, const char *p, size_t n)
 {
-    size_t room = limit(g) - g->line.len;
+    while (n && !g->too_long) {
+        size_t room = limit(g) - g->line.len, take = n < room ? n : room;
 
-    if (g->too_long)
-        return;
-    buf_append(&g->line, p, n < room ? n : room);
-    g->too_long = n > room;
+        if (g->line.len < 5 && take > 5 - g->line.len)
+            take = 5 - g->line.len;
+        g->too_long = take == 0;
+        buf_append(&g->line, p, take);
+        p += take;
+        n -= take;
+    }
 }
 
 static void end_of_line(struct smtp_engine *g)
@@ -90,7 +108,12 @@ static void end_of_line(struct smtp_engine *g)
     }
     g->too_long = false;
     emit_event(g, SMTP_EVENT_LINE_TOO_LONG, (struct span){0}, 500);
-    emit_reply(g, (struct engine_reply){500, "5.5.2", "Line too long"});
+    if (g->state == ENGINE_AUTH) {
+        cmd_auth_cancel(g);
+        emit_reply(g, (struct engine_reply){500, "5.5.6", "Authentication exchange line is too long"});
+    } else {
+        emit_reply(g, (struct engine_reply){500, "5.5.2", "Line too long"});
+    }
     engine_command_done(g);
 }
 

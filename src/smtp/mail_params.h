@@ -10,9 +10,13 @@ enum mail_params_fault {
     MAIL_PARAMS_UNKNOWN, /* 555 5.5.4: not offered */
 };
 
-/* text: everything behind the path. smtputf8: it was offered. */
-enum mail_params_fault mail_params_parse(struct smtp_mail_params *out, struct span text, bool smtputf8);
-/* RCPT has no parameters of ours: OK only when there are none. */
-enum mail_params_fault mail_params_none(struct span text);
+struct mail_params_offers {
+    bool smtputf8, auth, dsn, requiretls;
+};
+
+/* text: everything behind the path; the results point into it. */
+enum mail_params_fault mail_params_parse(struct smtp_mail_params *out, struct span text,
+                                         const struct mail_params_offers *offers);
+enum mail_params_fault mail_params_rcpt(struct smtp_rcpt_params *out, struct span text, bool dsn);
 
 #endif

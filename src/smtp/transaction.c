@@ -12,6 +12,10 @@ struct transaction *transaction_new(struct span sender, const struct smtp_mail_p
     t->sender = mem_strn(sender.n ? sender.p : "", sender.n);
     t->sender_len = sender.n;
     t->params = *p;
+    if (p->envid.p) {
+        t->envid = mem_strn(p->envid.p, p->envid.n);
+        t->params.envid.p = t->envid;
+    }
     t->in_header = true;
     return t;
 }
@@ -21,6 +25,7 @@ void transaction_free(struct transaction **t)
     if (!*t)
         return;
     free((*t)->sender);
+    free((*t)->envid);
     free((*t)->only_rcpt);
     free((*t)->ids);
     free((*t)->seen);

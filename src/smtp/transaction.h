@@ -18,6 +18,7 @@ struct transaction {
     char *sender;
     size_t sender_len;
     struct smtp_mail_params params;
+    char *envid;   /* params.envid points to it */
     bool accepted; /* MAIL got its 250 */
     uint32_t rcpt_count;
     char *only_rcpt; /* the first accepted path */

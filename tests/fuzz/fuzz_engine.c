@@ -19,6 +19,7 @@ enum cut { CUT_WHOLE, CUT_BYTES, CUT_CHANCE };
 struct play {
     const uint8_t *head;
     struct smtp_profile profile;
+    bool authenticating;
     struct smtp_engine *g;
     struct buf trace;
     uint32_t chance;  /* of the cuts */
@@ -66,6 +67,9 @@ static void set_profile(struct play *p)
         .smtputf8 = h & 64,
         .normalize_newlines = h & 128,
         .help_shows_reason = h & 1,
+        .auth = p->head[2] & 16,
+        .dsn = p->head[2] & 32,
+        .requiretls = p->head[2] & 64,
     };
 }
 
@@ -78,6 +82,7 @@ static void answer_tls(struct play *p)
     v.accept = v.advertise && d & 2;
     v.require = d & 4;
     v.require_broken = v.require && !v.accept;
+    v.auth = d & 128 ? NULL : "PLAIN LOGIN";
     smtp_engine_answer_tls(p->g, &v);
 }
 
@@ -101,6 +106,19 @@ static void answer(struct play *p, enum smtp_action_kind kind)
         MUST(smtp_engine_rcpt_count(p->g) > 0);
     }
     smtp_engine_answer(p->g, &v);
+}
+
+static void answer_auth(struct play *p, const struct smtp_action *a)
+{
+    static const enum smtp_auth_kind kinds[] = {SMTP_AUTH_CONTINUE, SMTP_AUTH_OK,          SMTP_AUTH_CONTINUE,
+                                                SMTP_AUTH_FAILED,   SMTP_AUTH_UNAVAILABLE, SMTP_AUTH_MALFORMED,
+                                                SMTP_AUTH_UNKNOWN,  SMTP_AUTH_TOO_MANY};
+    struct smtp_auth_answer v = {.kind = kinds[decide(p) & 7], .challenge = "eA==", .identity = "alice@example.test"};
+
+    MUST(a->text.n % 4 == 0 && a->text.n <= 12288);
+    MUST(p->authenticating == (a->mechanism.n == 0));
+    p->authenticating = v.kind == SMTP_AUTH_CONTINUE;
+    smtp_engine_answer_auth(p->g, &v);
 }
 
 static void check_reply(struct span s)
@@ -181,7 +199,17 @@ static void act(struct play *p, const struct smtp_action *a)
         else
             smtp_engine_tls_done(p->g, &(struct smtp_tls_facts){.ok = decide(p) % 8 != 1});
         break;
+    case SMTP_ASK_AUTH:
+        answer_auth(p, a);
+        break;
+    case SMTP_CANCEL_AUTH:
+        MUST(p->authenticating);
+        p->authenticating = false;
+        break;
     case SMTP_ASK_SENDER:
+        MUST(!p->profile.auth || smtp_engine_identity(p->g).n);
+        answer(p, a->kind);
+        break;
     case SMTP_ASK_RCPT:
     case SMTP_OPEN_MESSAGE:
     case SMTP_COMMIT:

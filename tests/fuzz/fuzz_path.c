@@ -41,6 +41,7 @@ static void check_path(struct span text, enum mail_path_kind kind)
 {
     struct mail_path path;
     struct smtp_mail_params params;
+    struct smtp_rcpt_params rcpt;
     char *local;
 
     if (mail_path_parse(&path, text, kind) != MAIL_PATH_OK)
@@ -54,7 +55,9 @@ static void check_path(struct span text, enum mail_path_kind kind)
     MUST(mail_path_unquote(local, path.local) <= path.local.n);
     free(local);
     again(&path, kind);
-    mail_params_parse(&params, (struct span){text.p + path.used, text.n - path.used}, true);
+    mail_params_parse(&params, (struct span){text.p + path.used, text.n - path.used},
+                      &(struct mail_params_offers){true, true, true, true});
+    mail_params_rcpt(&rcpt, (struct span){text.p + path.used, text.n - path.used}, true);
 }
 
 /* Six lines, and each that is not the first of its field begins with a tab. */

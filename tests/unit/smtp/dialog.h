@@ -36,7 +36,8 @@ struct dialog {
     unsigned random;
     struct smtp_profile profile;
     char tls[16];
-    bool in_tls, closed, aborted, skip_banner;
+    bool in_tls, closed, aborted, skip_banner, cancelled, no_mechanisms;
+    unsigned auth_step; /* of LOGIN; 0: PLAIN */
     enum smtp_close why;
     struct dialog_verdict verdicts[16];
     unsigned verdict_count;
@@ -98,8 +99,11 @@ static const char *dialog_close_name(enum smtp_close c)
 
 static void dialog_tls_view(const struct dialog *d, struct smtp_tls_view *v)
 {
-    *v = (struct smtp_tls_view){
-        .code = 454, .enhanced = "4.7.0", .text = "TLS not available", .reason = "no-certificate"};
+    *v = (struct smtp_tls_view){.code = 454,
+                                .enhanced = "4.7.0",
+                                .text = "TLS not available",
+                                .auth = d->no_mechanisms ? NULL : "PLAIN LOGIN",
+                                .reason = "no-certificate"};
     if (d->in_tls) {
         v->code = 503;
         v->enhanced = "5.5.1";
@@ -160,12 +164,44 @@ static void dialog_rcpt(struct dialog *d, const struct smtp_action *a, struct sm
     v->rcpt_id_count = v->rcpt_ids ? 1 : 0;
 }
 
+/* alice's password is "secret". Verdicts for "auth" go first: 454, 421, 501. */
+static void dialog_auth(struct dialog *d, const struct smtp_action *a)
+{
+    static const char plain[] = "AGFsaWNlAHNlY3JldA==", user[] = "YWxpY2U=", password[] = "c2VjcmV0";
+    struct span text = {a->text.p, a->text.n};
+    struct smtp_auth_answer yes = {.kind = SMTP_AUTH_OK, .identity = "alice@example.test"},
+                            more = {.kind = SMTP_AUTH_CONTINUE, .challenge = ""}, no = {.kind = SMTP_AUTH_FAILED};
+    struct smtp_verdict v = {0};
+
+    if (a->mechanism.n)
+        d->auth_step = span_is_nocase((struct span){a->mechanism.p, a->mechanism.n}, "LOGIN");
+    if (dialog_override(d, "auth", &v)) {
+        no.kind = v.code == 454 ? SMTP_AUTH_UNAVAILABLE : v.code == 421 ? SMTP_AUTH_TOO_MANY : SMTP_AUTH_MALFORMED;
+        smtp_engine_answer_auth(d->g, &no);
+    } else if (!a->flag) {
+        more.challenge = d->auth_step ? "VXNlcm5hbWU6" : NULL;
+        smtp_engine_answer_auth(d->g, &more);
+    } else if (d->auth_step == 1 && span_is(text, user)) {
+        d->auth_step++;
+        more.challenge = "UGFzc3dvcmQ6";
+        smtp_engine_answer_auth(d->g, &more);
+    } else {
+        smtp_engine_answer_auth(d->g, span_is(text, d->auth_step ? password : plain) ? &yes : &no);
+    }
+}
+
 static void dialog_answer(struct dialog *d, const struct smtp_action *a)
 {
     struct smtp_verdict v = {0};
     struct smtp_tls_view tls;
 
     switch (a->kind) {
+    case SMTP_ASK_AUTH:
+        dialog_auth(d, a);
+        return;
+    case SMTP_CANCEL_AUTH:
+        d->cancelled = true;
+        return;
     case SMTP_ASK_TLS:
         dialog_tls_view(d, &tls);
         smtp_engine_answer_tls(d->g, &tls);
@@ -194,8 +230,9 @@ static void dialog_answer(struct dialog *d, const struct smtp_action *a)
 
 static void dialog_trace(struct dialog *d, const struct smtp_action *a)
 {
-    static const char *const names[] = {"",     "",      "reply",  "ask-tls", "start-tls", "ask-sender", "ask-rcpt",
-                                        "open", "chunk", "commit", "abort",   "event",     "close"};
+    static const char *const names[] = {"",           "",         "reply",    "ask-tls",     "start-tls",
+                                        "ask-sender", "ask-rcpt", "ask-auth", "cancel-auth", "open",
+                                        "chunk",      "commit",   "abort",    "event",       "close"};
 
     if (a->kind == SMTP_CHUNK) {
         if (!d->in_chunk)
@@ -214,6 +251,10 @@ static void dialog_trace(struct dialog *d, const struct smtp_action *a)
     buf_append(&d->trace, "|", 1);
     buf_append(&d->trace, a->rcpt_domain.p, a->rcpt_domain.n);
     buf_append(&d->trace, a->text.p, a->text.n);
+    buf_append(&d->trace, a->mechanism.p, a->mechanism.n);
+    buf_append(&d->trace, a->params.envid.p, a->params.envid.n);
+    buf_append(&d->trace, a->rcpt_params.orcpt.p, a->rcpt_params.orcpt.n);
+    buf_printf(&d->trace, " dsn %u %d %d", a->rcpt_params.notify, a->params.ret, a->params.requiretls);
     buf_printf(&d->trace, " %d %u %d %d size %llu %d %d %d\n", a->event, a->code, a->flag, a->close,
                (unsigned long long)a->params.size, a->params.size_given, a->params.body_8bit, a->params.smtputf8);
 }
@@ -464,6 +505,14 @@ static void dialog_set(struct dialog *d, const char *args)
         d->profile.smtputf8 = dialog_yes(value);
     else if (!strcmp(name, "normalize-newlines"))
         d->profile.normalize_newlines = dialog_yes(value);
+    else if (!strcmp(name, "auth"))
+        d->profile.auth = dialog_yes(value);
+    else if (!strcmp(name, "mechanisms"))
+        d->no_mechanisms = !dialog_yes(value);
+    else if (!strcmp(name, "dsn"))
+        d->profile.dsn = dialog_yes(value);
+    else if (!strcmp(name, "requiretls"))
+        d->profile.requiretls = dialog_yes(value);
     else if (!strcmp(name, "help-shows-reason"))
         d->profile.help_shows_reason = dialog_yes(value);
     else
@@ -576,6 +625,10 @@ static void dialog_directive(struct dialog *d, const char *line)
     } else if ((a = dialog_after(line, "no-event"))) {
         if (dialog_take_event(d, a))
             dialog_fail(d, "there was an event %s", a);
+    } else if (dialog_after(line, "cancelled")) {
+        if (!d->cancelled)
+            dialog_fail(d, "no AUTH was cancelled");
+        d->cancelled = false;
     } else if (dialog_after(line, "abort") || dialog_after(line, "no-abort")) {
         if (d->aborted != (line[0] == 'a'))
             dialog_fail(d, "%s", line);
