@@ -237,7 +237,7 @@ void smtp_client_tls_injected(struct smtp_client *c)
 void smtp_client_message(struct smtp_client *c, const struct smtp_client_message *m)
 {
     client_emit_drop_given(c);
-    assert(m->rcpt_count && !c->msg);
+    assert(m->rcpt_count && !c->msg && (!m->probe || (!m->size && !m->lines && !m->content_8bit)));
     if (client_is_over(c)) {
         client_message_too_late(c, m);
         return;
@@ -300,8 +300,10 @@ enum smtp_client_stage smtp_client_stage(const struct smtp_client *c)
         [CLIENT_CLOSED] = SMTP_CLIENT_AT_QUIT,
     };
 
+    if (c->state == CLIENT_GROUP && c->answered > c->chosen_count)
+        return c->msg && c->msg->probe ? SMTP_CLIENT_AT_RSET : SMTP_CLIENT_AT_DATA;
     if (c->state == CLIENT_GROUP && c->answered > 0)
-        return c->answered <= c->chosen_count ? SMTP_CLIENT_AT_RCPT : SMTP_CLIENT_AT_DATA;
+        return SMTP_CLIENT_AT_RCPT;
     return of[c->state];
 }
 

@@ -23,6 +23,9 @@
  * gets a reply that was another's. For every message given each recipient gets exactly one RCPT_RESULT, then
  * MESSAGE_DONE comes, whatever happens to the connection.
  *
+ * A probe asks whether recipients would be taken: MAIL, RCPT for each, RSET, and never content. Everything above holds
+ * for it, OK being the reply to RCPT.
+ *
  * lost and timed_out may be said at any time, so an answer may come after them: it is dropped, a message given then is
  * UNTRIED. What is answered where nothing was asked is a bug, and asserted.
  *
@@ -206,6 +209,7 @@ struct smtp_client_message {
     bool requiretls;     /* wants verified TLS and REQUIRETLS offered inside it, else 554 5.7.30 of our own */
     enum smtp_client_ret ret;
     const char *envid; /* xtext, NULL: none */
+    bool probe;        /* no content: size, lines and content_8bit are 0 */
 };
 
 /* What the server offered, by its last EHLO or LHLO reply; all false after HELO. */

@@ -46,6 +46,8 @@ static void give_result(struct smtp_client *c, uint32_t index, const struct verd
         client_message_result(c, index, &rcpt->held,
                               client_reply_outcome(&rcpt->held, (enum smtp_client_stage)rcpt->stage),
                               (enum smtp_client_stage)rcpt->stage, false);
+    else if (rcpt->state == CLIENT_RCPT_ACCEPTED && c->msg->probe && v->credit)
+        client_message_result(c, index, &rcpt->held, SMTP_CLIENT_OK, SMTP_CLIENT_AT_RCPT, false);
     else if (accepted || !v->untried || v->outcome == SMTP_CLIENT_PERMANENT)
         client_message_result(c, index, v->reply, v->outcome, v->stage, accepted && v->in_doubt);
     else

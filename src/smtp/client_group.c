@@ -1,11 +1,15 @@
 /* A transaction's commands: MAIL, RCPT for each recipient, DATA; all at once where PIPELINING is
  * offered (RFC 2920), else one by one. BDAT is no part of the group: content is not sent before the
- * recipients' replies are known. */
+ * recipients' replies are known.
+ * A probe has RSET in DATA's place, and its results wait for that reply, too: with a reply too many among those before, a
+ * refusal would stand there, and no recipient gets the 250 of another's command. RFC 2920 3.1: "RSET, MAIL FROM, SEND
+ * FROM, SOML FROM, SAML FROM, and RCPT TO can all appear anywhere in a pipelined command group." */
 #include "smtp/client_private.h"
 
 #include <inttypes.h>
 
-static uint32_t data_index(const struct smtp_client *c)
+/* Of what comes behind the recipients: DATA, or a probe's RSET. */
+static uint32_t last_index(const struct smtp_client *c)
 {
     return 1 + c->chosen_count;
 }
@@ -38,7 +42,7 @@ static void send_mail(struct smtp_client *c)
     const struct smtp_client_offers *o = &c->offers;
 
     client_send(c, "MAIL FROM:<%s>", m->sender);
-    if (o->size)
+    if (o->size && !m->probe)
         client_send(c, " SIZE=%" PRIu64, m->size + m->lines);
     if (o->eight_bit && m->content_8bit)
         client_send(c, " BODY=8BITMIME");
@@ -85,16 +89,16 @@ static void send_command(struct smtp_client *c)
 
     if (i == 0)
         send_mail(c);
-    else if (i < data_index(c))
+    else if (i < last_index(c))
         send_rcpt(c, &c->msg->rcpts[c->chosen[i - 1]]);
     else
-        client_send(c, "DATA\r\n");
+        client_send(c, c->msg->probe ? "RSET\r\n" : "DATA\r\n");
 }
 
 void client_group_begin(struct smtp_client *c)
 {
-    c->by_data = c->profile->lmtp || c->profile->no_chunking || !c->offers.chunking;
-    c->commands = data_index(c) + (c->by_data ? 1 : 0);
+    c->by_data = !c->msg->probe && (c->profile->lmtp || c->profile->no_chunking || !c->offers.chunking);
+    c->commands = last_index(c) + (c->by_data || c->msg->probe ? 1 : 0);
     c->answered = c->sent = c->accepted = 0;
     c->data_open = c->mail_refused = false;
     c->state = CLIENT_GROUP;
@@ -136,6 +140,18 @@ static void end_without_recipients(struct smtp_client *c)
     client_fail_out_of_step(c);
 }
 
+static void end_of_probe(struct smtp_client *c)
+{
+    for (uint32_t i = 0; i < c->chosen_count; i++) {
+        struct client_rcpt *rcpt = &c->rcpts[c->chosen[i]];
+
+        if (rcpt->state == CLIENT_RCPT_ACCEPTED)
+            client_message_result(c, c->chosen[i], &rcpt->held, SMTP_CLIENT_OK, SMTP_CLIENT_AT_RCPT, false);
+    }
+    client_message_settle(c);
+    client_message_next(c);
+}
+
 /* All replies are there, and each could be what its command is answered with. */
 static void end_of_group(struct smtp_client *c)
 {
@@ -146,7 +162,9 @@ static void end_of_group(struct smtp_client *c)
             refuse(&c->rcpts[c->chosen[i]], &c->refusal, SMTP_CLIENT_AT_MAIL);
         c->accepted = 0;
     }
-    if (c->accepted && (c->data_open || !c->by_data)) {
+    if (c->msg->probe) {
+        end_of_probe(c);
+    } else if (c->accepted && (c->data_open || !c->by_data)) {
         client_content_begin(c);
     } else if (c->data_open) {
         end_without_recipients(c);
@@ -177,6 +195,8 @@ static void on_rcpt(struct smtp_client *c, struct client_rcpt *rcpt)
     if (c->in.code < 300) {
         rcpt->state = CLIENT_RCPT_ACCEPTED;
         c->accepted++;
+        if (c->msg->probe)
+            client_reply_take(&c->in, &rcpt->held);
         return;
     }
     client_reply_take(&c->in, &r);
@@ -197,26 +217,26 @@ static void on_data(struct smtp_client *c)
 void client_group_reply(struct smtp_client *c)
 {
     uint32_t i = c->answered;
-    bool is_data = c->by_data && i == data_index(c);
+    bool is_data = c->by_data && i == last_index(c), is_rset = c->msg->probe && i == last_index(c);
 
-    /* A 354 in another's place, or anything good but 354 to DATA: a reply is missing, or was too
-     * many. */
-    if (c->in.code < 400 && (c->in.code >= 300) != is_data) {
-        client_fail_out_of_step(c);
-        return;
-    }
     if (c->in.code == 421) {
         client_fail_closing(c);
+        return;
+    }
+    /* A 354 in another's place, anything good but 354 to DATA, anything but 250 to RSET: a reply is missing, or was too
+     * many. */
+    if ((c->in.code < 400 && (c->in.code >= 300) != is_data) || (is_rset && c->in.code >= 400)) {
+        client_fail_out_of_step(c);
         return;
     }
     if (i == 0)
         on_mail(c);
     else if (is_data)
         on_data(c);
-    else
+    else if (!is_rset)
         on_rcpt(c, &c->rcpts[c->chosen[i - 1]]);
     c->answered++;
-    if (!c->offers.pipelining && c->answered == data_index(c) && !c->accepted)
+    if (!c->offers.pipelining && c->answered == last_index(c) && !c->accepted && !c->msg->probe)
         c->commands = c->answered; /* nobody to send content to */
     if (c->answered == c->commands)
         end_of_group(c);

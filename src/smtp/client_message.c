@@ -63,7 +63,7 @@ void client_message_result(struct smtp_client *c, uint32_t index, const struct c
         .outcome = outcome,
         .stage = stage,
         .reply = client_emit_view(r),
-        .relayed = outcome == SMTP_CLIENT_OK && !c->offers.dsn,
+        .relayed = outcome == SMTP_CLIENT_OK && !c->offers.dsn && !c->msg->probe,
         .in_doubt = in_doubt,
     };
 

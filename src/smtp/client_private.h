@@ -35,7 +35,7 @@ enum client_state {
     CLIENT_AUTH_STEP,      /* the caller's turn */
     CLIENT_AUTH_CANCELLED, /* the reply to "*" is awaited */
     CLIENT_READY,          /* the caller's turn, and the server should be silent */
-    CLIENT_GROUP,          /* replies to MAIL, RCPT, DATA are awaited */
+    CLIENT_GROUP,          /* replies to MAIL, RCPT, DATA or a probe's RSET are awaited */
     CLIENT_CONTENT,        /* content is flowing: the caller's turn, or a BDAT's reply is awaited */
     CLIENT_END,            /* the replies after the content */
     CLIENT_EMPTY_END,      /* the reply to the lone dot that ends a DATA without recipients */
@@ -83,7 +83,7 @@ struct smtp_client {
     struct client_rcpt *rcpts;             /* one for each of msg's */
     uint32_t *chosen;                      /* indices of those in this transaction */
     uint32_t chosen_count, accepted;
-    uint32_t commands, answered; /* of the group: 0 is MAIL, then the chosen, then perhaps DATA */
+    uint32_t commands, answered; /* of the group: 0 is MAIL, then the chosen, then perhaps DATA, or a probe's RSET */
     uint32_t sent;               /* commands sent so far */
     uint32_t pending;            /* recipients still to be chosen */
     uint32_t round_max;          /* learned from "too many" for this message, 0: nothing */

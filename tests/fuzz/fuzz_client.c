@@ -84,23 +84,24 @@ static void set_profile(struct play *p)
 static void give_message(struct play *p)
 {
     unsigned h = p->head[2];
-    bool first = p->messages++ == 0;
+    bool first = p->messages++ == 0, probe = first ? (h & 14) == 14 : (h & 12) == 4;
 
     p->message = (struct smtp_client_message){
         .sender = h & 1 ? "" : "a@example.org",
         .rcpts = rcpts,
         .rcpt_count = first ? 1 + (h >> 5) % RCPTS : 2,
-        .size = first && h & 2 ? 0 : sizeof content - 1,
-        .lines = h & 4 ? 8 : 0,
-        .content_8bit = h & 8,
+        .size = probe || (first && h & 2) ? 0 : sizeof content - 1,
+        .lines = !probe && h & 4 ? 8 : 0,
+        .content_8bit = !probe && h & 8,
         .smtputf8 = first && h & 16,
         .requiretls = !first && h & 16,
         .ret = SMTP_CLIENT_RET_HDRS,
         .envid = "q+2B",
+        .probe = probe,
     };
     memset(p->results, 0, sizeof p->results);
     p->in_message = true;
-    p->content_whole = p->message.size == 0;
+    p->content_whole = p->message.size == 0 && !probe;
     smtp_client_message(p->c, &p->message);
 }
 
@@ -125,6 +126,8 @@ static void check_command(const struct play *p, struct span line)
         MUST(in_tls || p->profile.tls != SMTP_CLIENT_TLS_REQUIRED);
     if (starts(line, "STARTTLS"))
         MUST(!in_tls && p->profile.tls != SMTP_CLIENT_TLS_NONE && line.n == 8);
+    if (p->in_message && p->message.probe)
+        MUST(!starts(line, "DATA") && !starts(line, "BDAT"));
     if (starts(line, "RCPT "))
         MUST(!memmem(line.p, line.n, "x@y.example", 11));
 }
@@ -207,7 +210,9 @@ static void check_result(struct play *p, const struct smtp_client_action *a)
     MUST(p->results[a->index]++ == 0);
     MUST(a->reply.code >= 200 && a->reply.code < 600 && a->reply.text.n <= 1000);
     MUST(e[0] == '0' + a->reply.code / 100 && e[1] == '.' && memchr(e, '\0', sizeof a->reply.enhanced));
-    if (a->outcome == SMTP_CLIENT_OK)
+    if (a->outcome == SMTP_CLIENT_OK && p->message.probe)
+        MUST(a->reply.code < 300 && a->stage == SMTP_CLIENT_AT_RCPT && !a->relayed && !a->reply.local);
+    else if (a->outcome == SMTP_CLIENT_OK)
         MUST(p->content_whole && a->reply.code < 300 && a->stage == SMTP_CLIENT_AT_END);
     if (a->outcome == SMTP_CLIENT_PERMANENT)
         MUST(a->reply.code >= 500);

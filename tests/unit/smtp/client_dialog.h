@@ -402,6 +402,8 @@ static void talk_message(struct talk *t, const char *words)
             t->message.smtputf8 = true;
         else if (!strcmp(w, "requiretls"))
             t->message.requiretls = true;
+        else if (!strcmp(w, "probe"))
+            t->message.probe = true;
         else if (!strcmp(w, "ret=full"))
             t->message.ret = SMTP_CLIENT_RET_FULL;
         else if (!strcmp(w, "ret=hdrs"))
