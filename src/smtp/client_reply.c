@@ -15,7 +15,7 @@ void client_reply_free(struct client_reply *r)
 }
 
 /* Length of "5.7.13" at the beginning of s, 0: there is none. RFC 3463 2: class "." 1*3digit "."
- * 1*3digit */
+ * 1*3digit, "without leading zero digits" */
 static size_t enhanced_length(struct span s)
 {
     size_t at = 0;
@@ -25,7 +25,7 @@ static size_t enhanced_length(struct span s)
 
         while (at < s.n && at - from < max && s.p[at] >= '0' && s.p[at] <= '9')
             at++;
-        if (at == from || (part < 2 && (at == s.n || s.p[at++] != '.')))
+        if (at == from || (at - from > 1 && s.p[from] == '0') || (part < 2 && (at == s.n || s.p[at++] != '.')))
             return 0;
     }
     return at == s.n || s.p[at] == ' ' ? at : 0;
