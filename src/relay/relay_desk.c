@@ -296,6 +296,24 @@ void relay_desk_free(struct relay_desk **dp)
     *dp = NULL;
 }
 
+void relay_task_drop(struct relay_desk *d, const void *arg)
+{
+    struct relay_task *t = d->transfers;
+    struct relay_link *l = d->links;
+
+    while (t && t->arg != arg)
+        t = t->next;
+    if (!t)
+        return;
+    while (l && l->transfer != t)
+        l = l->next;
+    if (l) {
+        relay_conn_drop(&l->conn);
+        free_link(l);
+    }
+    release(t);
+}
+
 unsigned relay_desk_busy(const struct relay_desk *d)
 {
     return d->busy;

@@ -7,6 +7,8 @@
 
 #include "base/chan.h"
 #include "base/text.h"
+#include "relay/outbox.h"
+#include "relay/verify_server.h"
 
 #define CONNECT_SECONDS                                                                                                \
     30 /* RFC 5321 says nothing of connections; with eight addresses to try, five minutes each is no life */
@@ -24,20 +26,14 @@ struct work {
     char *datagram;
 };
 
-/* What does not fit into the channel waits here. */
-struct letter {
-    struct letter *next;
-    uint32_t type;
-    size_t len;
-    char bytes[];
-};
-
 struct process {
     const struct relay_setup *setup;
     struct loop *loop;
     struct relay_desk *desk;
+    struct verify_desk *verify;
+    struct verify_server *server;
     struct watch *store, *leader;
-    struct letter *first, **last;
+    struct outbox out; /* to the store */
     struct work *works;
     bool draining;
     char buf[CHAN_MAX + 4];
@@ -47,36 +43,16 @@ struct process {
 
 static void push(struct process *p)
 {
-    struct err e;
-
-    while (p->first) {
-        struct letter *l = p->first;
-        int r = chan_send(p->setup->store_fd, l->type, l->bytes, l->len, NULL, 0, &e);
-
-        if (r == 0)
-            break;
-        if (r < 0) { /* the store is gone, and with it all that was to be told */
-            loop_stop(p->loop);
-            return;
-        }
-        p->first = l->next;
-        if (!p->first)
-            p->last = &p->first;
-        free(l);
+    if (outbox_push(&p->out) < 0) { /* the store is gone, and with it all that was to be told */
+        loop_stop(p->loop);
+        return;
     }
-    watch_want(p->store, p->first ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+    watch_want(p->store, outbox_waits(&p->out) ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
 
 static void tell(struct process *p, uint32_t type, struct buf *payload)
 {
-    struct letter *l = mem_alloc(sizeof *l + payload->len);
-
-    l->type = type;
-    l->len = payload->len;
-    memcpy(l->bytes, buf_data(payload), payload->len);
-    buf_clear(payload);
-    *p->last = l;
-    p->last = &l->next;
+    outbox_send(&p->out, type, payload);
     push(p);
 }
 
@@ -227,20 +203,54 @@ static void on_store(void *arg, unsigned what)
         loop_stop(p->loop);
 }
 
+/* ---- from the leader */
+
+static int take_order(struct process *p, struct chan_msg *m)
+{
+    int fd = m->type == RELAY_ADD_WORKER && m->len == 0 && m->nfds == 1 ? chan_msg_take(m, 0) : -1;
+
+    if (fd < 0) {
+        log_event(LOG_LEVEL_ERROR, "relay.bad-order", "a message of type %u from the leader is not well-formed",
+                  m->type);
+        return -1;
+    }
+    verify_server_add(p->server, fd);
+    return 0;
+}
+
 static void on_leader(void *arg, unsigned what)
 {
     struct process *p = arg;
+    struct chan_msg m;
+    int r;
 
     (void)what;
-    loop_stop(p->loop);
+    while ((r = chan_recv(p->setup->leader_fd, p->buf, sizeof p->buf, &m, NULL)) > 0) {
+        r = take_order(p, &m);
+        chan_msg_close(&m);
+        if (r < 0)
+            break;
+    }
+    if (r < 0)
+        loop_stop(p->loop);
+}
+
+/* ---- the process */
+
+/* Sessions of a generation that drains may still have questions. */
+static bool is_over(const struct process *p)
+{
+    return p->draining && relay_desk_busy(p->desk) == 0 && !outbox_waits(&p->out) &&
+           verify_server_workers(p->server) == 0;
 }
 
 static void turn_end(void *arg)
 {
     struct process *p = arg;
 
+    verify_desk_turn(p->verify);
     relay_desk_turn(p->desk);
-    if (p->draining && relay_desk_busy(p->desk) == 0 && !p->first)
+    if (is_over(p))
         loop_stop(p->loop);
 }
 
@@ -248,6 +258,7 @@ static void tick(void *arg)
 {
     struct process *p = arg;
 
+    verify_desk_tick(p->verify);
     relay_desk_tick(p->desk);
 }
 
@@ -266,11 +277,12 @@ int relay_run(const struct relay_setup *s)
                                  .connect_timeout = CONNECT_SECONDS,
                                  .idle_seconds = IDLE_SECONDS,
                                  .idle_most = IDLE_MOST};
+    struct verify_desk_setup v = verify_desk_default;
     struct watch *dns = NULL;
     struct err e;
 
     p->setup = s;
-    p->last = &p->first;
+    p->out.fd = s->store_fd;
     if (loop_new(&p->loop, &e) < 0) {
         log_event(LOG_LEVEL_ERROR, "relay.failed", "%s", e.text);
         free(p);
@@ -278,6 +290,12 @@ int relay_run(const struct relay_setup *s)
     }
     d.loop = p->loop;
     p->desk = relay_desk_new(&d);
+    v.loop = p->loop;
+    v.relay = p->desk;
+    v.routes = s->routes;
+    v.route_count = s->route_count;
+    p->verify = verify_desk_new(&v);
+    p->server = verify_server_new(p->loop, p->verify);
     p->store = watch_new(p->loop, s->store_fd, on_store, p);
     p->leader = watch_new(p->loop, s->leader_fd, on_leader, p);
     watch_want(p->store, LOOP_READ);
@@ -291,16 +309,13 @@ int relay_run(const struct relay_setup *s)
     watch_free(&dns);
     watch_free(&p->store);
     watch_free(&p->leader);
+    verify_server_free(&p->server);
+    verify_desk_free(&p->verify);
     relay_desk_free(&p->desk);
     while (p->works)
         free_work(p->works);
     loop_free(&p->loop);
-    while (p->first) {
-        struct letter *l = p->first;
-
-        p->first = l->next;
-        free(l);
-    }
+    outbox_clear(&p->out);
     free(p);
     return 0;
 }

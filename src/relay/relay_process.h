@@ -1,5 +1,6 @@
 /* The relay process's whole life after its sandbox is in place: transfers from the store, connections to next hops,
- * results back. It opens no file: messages come as descriptors. */
+ * results back; and questions of workers, whether a next hop takes a recipient. It opens no file: messages come as
+ * descriptors. */
 #ifndef RELAY_RELAY_PROCESS_H
 #define RELAY_RELAY_PROCESS_H
 
@@ -7,6 +8,8 @@
 
 /* relay -> leader, once, when it is behind its sandbox. */
 enum relay_report { RELAY_READY = 100 };
+/* leader -> relay, at any time */
+enum relay_order { RELAY_ADD_WORKER = 1 /* no payload, one descriptor: the relay's end of a channel, verify_msg.h */ };
 
 struct relay_setup {
     const struct relay_route *routes;
@@ -15,7 +18,7 @@ struct relay_setup {
     struct tls_client *tls; /* made before the sandbox, since both read files */
     struct dns *dns;        /* NULL: no route needs names */
     int store_fd;           /* chan, sink/relay_msg.h; its end: the store died, and everything is forgotten */
-    int leader_fd;          /* chan; readable only when the leader has died: then the same */
+    int leader_fd;          /* chan; its end, or what is no order: then the same */
 };
 
 /* Returns the process's exit code: 0 after a drain or an end of its channels. */

@@ -45,8 +45,12 @@ static void say(struct relay_task *t, uint32_t i, const struct relay_result *r)
 /* Everybody who has none yet gets this one, and the task ends. */
 static void end_all(struct relay_task *t, const struct relay_result *r)
 {
+    struct relay_result own = *r;
+
+    if (t->job->message->probe)
+        own.outcome = RELAY_DEFERRED;
     for (uint32_t i = 0; i < t->job->message->rcpt_count; i++)
-        say(t, i, r);
+        say(t, i, &own);
     relay_task_end(t);
 }
 
@@ -307,6 +311,8 @@ void relay_task_result(struct relay_task *t, const struct smtp_client_action *a)
     r.outcome = outcomes[a->outcome];
     if (r.outcome == RELAY_DELIVERED && a->relayed && !t->job->route->lmtp) /* LMTP's 250: it is in the mailbox */
         r.outcome = RELAY_RELAYED;
+    if (r.outcome == RELAY_FAILED && t->job->message->probe && a->stage != SMTP_CLIENT_AT_RCPT)
+        r.outcome = RELAY_DEFERRED;
     snprintf(r.enhanced, sizeof r.enhanced, "%s", a->reply.enhanced);
     r.remote = words(relay_conn_remote(t->conn));
     r.tls = words(relay_conn_tls(t->conn));

@@ -25,6 +25,9 @@ struct relay_route {
     const char *user, *password;
 };
 
+/* With a message that is a probe fd is not looked at, and a result other than RELAY_DEFERRED is always the answer to a
+ * RCPT, or what makes one impossible for that address: servers that cannot be reached, or refuse the connection or the
+ * null sender, have said nothing of the recipient. */
 struct relay_job {
     const struct relay_route *route;
     const char *domain; /* of the recipients: RELAY_TO_MX; NULL else */
@@ -58,5 +61,7 @@ struct relay_task_events {
 /* Events come from the loop, or from inside. job and what it points to stay the caller's until done(). */
 void relay_task_start(struct relay_desk *d, const struct relay_job *job, const struct relay_task_events *events,
                       void *arg);
+/* Ends what was started with that arg, and its connection, without a word to anybody. Not from inside an event. */
+void relay_task_drop(struct relay_desk *d, const void *arg);
 
 #endif

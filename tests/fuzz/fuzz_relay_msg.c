@@ -1,8 +1,9 @@
-/* What a taken-over relay may say to the store, and a store to the relay. The first byte chooses the message. */
+/* What a taken-over relay may say to the store and to workers, and they to it. The first byte chooses the message. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/verify_msg.h"
 #include "sink/relay_msg.h"
 
 static void check(bool ok)
@@ -53,16 +54,41 @@ static void done(const uint8_t *p, size_t n)
     }
 }
 
+static void question(const uint8_t *p, size_t n)
+{
+    struct verify_ask a;
+    struct buf b = {0};
+
+    if (verify_ask_decode(&a, p, n) == 0) {
+        check(verify_ask_fits(a.route, a.address));
+        verify_ask_encode(&b, &a);
+        again(&b, p, n);
+    }
+}
+
+static void answer(const uint8_t *p, size_t n)
+{
+    struct verify_answer a;
+    struct buf b = {0};
+    uint32_t number;
+
+    if (verify_answer_decode(&number, &a, p, n) == 0) {
+        check(a.code < 600 && strlen(a.enhanced) < sizeof a.enhanced && a.text.n <= VERIFY_TEXT_MOST);
+        verify_answer_encode(&b, number, &a);
+        again(&b, p, n);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const decode[])(const uint8_t *, size_t) = {transfer, result, done};
+    static void (*const decode[])(const uint8_t *, size_t) = {transfer, result, done, question, answer};
     uint8_t *copy;
 
     if (size == 0)
         return 0;
     copy = malloc(size > 1 ? size - 1 : 1); /* exactly as long as it is */
     memcpy(copy, data + 1, size - 1);
-    decode[data[0] % 3](copy, size - 1);
+    decode[data[0] % 5](copy, size - 1);
     free(copy);
     return 0;
 }
