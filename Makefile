@@ -3,7 +3,7 @@
 
 BUILD ?= build
 SAN ?=
-ROOMS = base smtp conf policy tls net sink dns relay session proc main
+ROOMS = base smtp conf policy tls net sink auth dns relay session proc main
 
 .DEFAULT_GOAL := all
 NOCONFIG = clean distclean deps-build deps-check run check help
@@ -27,7 +27,7 @@ OBJDIR = $(BUILD)
 SANFLAGS =
 endif
 ALLCFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(HARDEN) $(SANFLAGS) $(WERROR) -pthread -Isrc -Ibuild $(LIB_CFLAGS) $(CPPFLAGS)
-LIBS = $(EVENT_LIBS) $(OPENSSL_LIBS) $(CONFUSE_LIBS) $(JANSSON_LIBS) $(SECCOMP_LIBS) $(IDN2_LIBS) $(UNBOUND_LIBS) $(GSASL_LIBS)
+LIBS = $(EVENT_LIBS) $(OPENSSL_LIBS) $(CONFUSE_LIBS) $(JANSSON_LIBS) $(SECCOMP_LIBS) $(IDN2_LIBS) $(UNBOUND_LIBS) $(GSASL_LIBS) -lcrypt
 
 obj = $(patsubst src/%.c,$(OBJDIR)/obj/%.o,$(1))
 ROOM_LIBS = $(foreach r,$(ROOMS),$(OBJDIR)/lib$(r).a)
@@ -91,8 +91,9 @@ UNIT_LIBS_policy = $(UNIT_LIBS_conf)
 UNIT_LIBS_tls = $(UNIT_LIBS_policy) $(OPENSSL_LIBS)
 UNIT_LIBS_net = $(UNIT_LIBS_tls) $(EVENT_LIBS)
 UNIT_LIBS_sink = $(UNIT_LIBS_net)
+UNIT_LIBS_auth = $(UNIT_LIBS_net) $(GSASL_LIBS) -lcrypt
 UNIT_LIBS_dns = $(UNIT_LIBS_net) $(UNBOUND_LIBS)
-UNIT_LIBS_relay = $(UNIT_LIBS_dns) $(GSASL_LIBS)
+UNIT_LIBS_relay = $(UNIT_LIBS_dns) $(GSASL_LIBS) -lcrypt
 UNIT_LIBS_session = $(UNIT_LIBS_relay)
 UNIT_LIBS_proc = $(LIBS)
 UNIT_LIBS_main = $(LIBS)

@@ -144,8 +144,9 @@ struct conf {
     const char *file; /* as given */
     const char *hostname;
     const char *state_dir;
-    const char *user, *worker_user; /* NULL: the current user; worker_user not given: the same pointer as user */
-    const char *relay_user;         /* as worker_user */
+    const char *user, *worker_user;  /* NULL: the current user; worker_user not given: the same pointer as user */
+    const char *relay_user;          /* as worker_user */
+    const char *users, *auth_socket; /* who may log in: our file, or Dovecot's socket; both NULL: nobody */
     const char *group;
     unsigned workers; /* resolved: never 0 */
     bool lab;         /* floors of RFC 5321 may be undercut: tests only */

@@ -126,13 +126,29 @@ static void uses_certificates(const struct conf_building *b, const struct conf_r
     }
 }
 
-static void role_and_tls(const struct conf_building *b, const struct conf_raw_section *sec,
-                         const struct conf_listener *l)
+/* RFC 8314 3.3, DESIGN: a password is never asked for in clear. */
+static void submission(const struct conf_building *b, const struct conf_raw_section *sec, struct conf_listener *l)
 {
-    const struct conf_raw_setting *role = conf_raw_find(sec, "role"), *require = conf_raw_find(sec, "require-tls");
+    const struct conf_raw_setting *role = conf_raw_find(sec, "role"), *require = conf_raw_find(sec, "require-tls"),
+                                  *tls = conf_raw_find(sec, "tls");
+    const struct conf *c = b->conf;
 
-    if (l->role == CONF_ROLE_SUBMISSION && role)
-        conf_build_error(b, role, 0, "remove this listener", "submission needs AUTH, which this version does not have");
+    if (l->tls == CONF_TLS_OFF)
+        conf_build_error(b, tls, 0, "write tls = starttls or tls = implicit",
+                         "role = submission needs TLS: nobody logs in in clear");
+    if (require && !l->require_tls)
+        conf_build_error(b, require, 0, "remove it", "role = submission implies require-tls");
+    l->require_tls = true;
+    if (!c->users && !c->auth_socket)
+        conf_build_error(b, role, 0, "write users = FILE, or auth-socket = SOCKET", "there is nobody who could log in");
+}
+
+static void role_and_tls(const struct conf_building *b, const struct conf_raw_section *sec, struct conf_listener *l)
+{
+    const struct conf_raw_setting *require = conf_raw_find(sec, "require-tls");
+
+    if (l->role == CONF_ROLE_SUBMISSION)
+        submission(b, sec, l);
     if (!l->require_tls || !require)
         return;
     if (l->tls == CONF_TLS_OFF)

@@ -32,10 +32,10 @@ const struct conf_section_row conf_sections[CONF_SECTIONS] = {
                      "A domain whose mail is taken, and its recipients. Mail for any other domain is refused."},
     [CONF_DELIVERY] = {"delivery", true, "a name of your choice",
                        "Where accepted mail goes: into Maildirs here, or by way of the queue to another server."},
-    [CONF_RELAY] =
-        {"relay", false, NULL,
-         "Where mail to other domains goes, from clients that may send it: those of relay-from. Without this "
-         "section postern sends nothing to other domains, reports of failure excepted."},
+    [CONF_RELAY] = {"relay", false, NULL,
+                    "Where mail to other domains goes, from clients that may send it: users who have logged in, and "
+                    "those of relay-from. Without this "
+                    "section postern sends nothing to other domains, reports of failure excepted."},
     [CONF_QUEUE] = {"queue", false, NULL, "How long and how often delivery to another server is tried."},
     [CONF_DNS] = {"dns", false, NULL, "Who is asked for the next hops of mail, and what proves the answers (DNSSEC)."},
     [CONF_LOG] = {"log", false, NULL, "How and where events are written."},
@@ -150,6 +150,12 @@ const struct conf_option conf_options[] = {
      .sample = "{\"127.0.0.0/8\", \"::1\"}", NETS(conf, diagnostic_networks, diagnostic_network_count),
      .help = "Networks whose clients are told by HELP STARTTLS why STARTTLS is not offered."},
 
+    {CONF_GLOBAL, "users", CONF_PATH, .sample = "/etc/postern/users", FIELD(conf, users),
+     .help = "File of those who may log in on listeners of role submission: one \"user@domain:hash\" per line, written "
+             "by \"postern passwd FILE USER\". Read at start and reload."},
+    {CONF_GLOBAL, "auth-socket", CONF_PATH, .sample = "/run/dovecot/auth-client", FIELD(conf, auth_socket),
+     .help = "Instead of users: Dovecot's auth-client socket. Dovecot checks the passwords, its mechanisms are what is "
+             "offered. Login names must be full addresses. The account of worker-user must be able to connect to it."},
     {CONF_GLOBAL, "sender-file", CONF_OWN, .sample = "/etc/postern/senders", OWN,
      .help = "What users may send as beside their own address and its aliases: one \"user@domain: address, *@domain\" "
              "per line; # begins a comment."},
@@ -168,8 +174,9 @@ const struct conf_option conf_options[] = {
      .help = "Numeric addresses with ports. IPv6 addresses never take IPv4 connections: write "
              "both. Port 0 takes a free port and reports it."},
     {CONF_LISTENER, "role", CONF_WORD, .fallback = "mx", WORDS("mx", "submission"), FIELD(conf_listener, role),
-     .help = "mx: takes mail for the configured domains from anybody, offers no AUTH. submission: "
-             "not in this version."},
+     .help = "mx: takes mail for the configured domains from anybody, offers no AUTH. submission: takes mail to any "
+             "domain from users who have logged in, inside TLS only (RFC 6409): AUTH is offered there and require-tls "
+             "holds."},
     {CONF_LISTENER, "tls", CONF_WORD, .fallback = "starttls", WORDS("off", "starttls", "implicit"),
      FIELD(conf_listener, tls),
      .help = "off: clear text only. starttls: clear text, and TLS after STARTTLS (RFC 3207). "

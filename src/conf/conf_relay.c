@@ -6,6 +6,7 @@
 
 #include "conf/conf_domain.h"
 #include "conf/conf_idn.h"
+#include "conf/conf_users.h"
 
 #define DEFAULT_ANCHOR "/usr/share/dns/root.key"
 #define RESOLVERS 16
@@ -220,8 +221,52 @@ static void senders(const struct conf_building *b)
                              "%s stands in it twice", c->sender_lists[i].user);
 }
 
+/* ---- users */
+
+struct users_place {
+    const struct conf_building *b;
+    const char *file;
+};
+
+static void say_user(void *arg, unsigned line, const char *text)
+{
+    const struct users_place *at = arg;
+
+    conf_problem_add(at->b->p, false, at->file, line, "users", NULL, "%s", text);
+}
+
+/* Only tried: whoever checks passwords reads the file itself, so that its hashes are nowhere else. */
+static void users(const struct conf_building *b)
+{
+    const struct conf_raw_setting *s = conf_raw_find(&b->raw->sections[0], "users"),
+                                  *socket = conf_raw_find(&b->raw->sections[0], "auth-socket");
+    const struct conf *c = b->conf;
+    struct users_place at = {b, c->users};
+    struct conf_users *u;
+    char *text = NULL;
+    struct err e = {""};
+    size_t len = 0;
+
+    if (s && socket)
+        conf_build_error(b, socket, 0, "remove one", "users of a file, and Dovecot's");
+    if (!s || !c->users)
+        return;
+    if (b->reader->read(b->reader->arg, c->users, &text, &len, &e) < 0) {
+        conf_build_error(b, s, 0, "make it with: postern passwd -c FILE USER", "%s", e.text);
+        return;
+    }
+    u = conf_users_parse(text, len, say_user, &at);
+    if (u && u->count == 0)
+        conf_problem_add(b->p, true, s->file, s->line, "users", "add them with: postern passwd FILE USER",
+                         "%s: nobody can log in yet", c->users);
+    conf_users_free(&u);
+    explicit_bzero(text, len);
+    free(text);
+}
+
 void conf_relay_build(const struct conf_building *b)
 {
+    users(b);
     relay(b);
     relay_from(b);
     queue(b);

@@ -15,6 +15,7 @@ struct command_line {         /* what options said; the rest are words */
     const char *dir, *domain; /* --dir, --domain (init) */
     unsigned port_base;       /* --port-base (init) */
     bool json, force, show, verbose, markdown, man;
+    bool conf_given, remove; /* -c was; -d (passwd) */
     const char **words;
     unsigned word_count;
 };
@@ -41,6 +42,7 @@ int cmd_status(const struct command_line *l);
 int cmd_reload(const struct command_line *l);
 int cmd_drain(const struct command_line *l);
 int cmd_init(const struct command_line *l);
+int cmd_passwd(const struct command_line *l);
 int cmd_explain(const struct command_line *l);
 int cmd_version(const struct command_line *l);
 int cmd_reference(const struct command_line *l);

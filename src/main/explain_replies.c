@@ -109,6 +109,9 @@ const struct explanation explain_replies[] = {
     {"451 4.3.0&list of mailboxes", "postern",
      "The domain's mailbox file cannot be read, so nobody can say who exists: the sender keeps the mail.", HERE,
      "postern check names the file and the cause"},
+    {"451 4.3.0&list of senders", "postern",
+     "The sender-file cannot be read, so nobody can say whose addresses the user may write: the client keeps the mail.",
+     HERE, "postern check names the file and the cause"},
     /* ---- storing */
     {"451 4.3.0&cannot be stored", "postern",
      "The message could not be written, or is not safe on disk: the sender keeps it.", HERE,

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,10 +16,13 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "conf/conf.h"
+#include "main/users_file.h"
 #include "tls/cert_store.h"
 
+#define PASSWORD_FILE "alice-password"
 #define CERTIFICATE_DAYS 397
-#define IMPLICIT_BELOW 60
+#define IMPLICIT_BELOW 60   /* 2465 beside 2525 */
+#define SUBMISSION_ABOVE 62 /* 2587 */
 
 bool init_is_domain(const char *name)
 {
@@ -56,12 +60,13 @@ static bool has_ipv6(void)
     return ok;
 }
 
-static void print_listener(struct buf *b, const char *title, unsigned port, const char *tls, bool ipv6)
+static void print_listener(struct buf *b, const char *title, unsigned port, const char *role, const char *tls,
+                           bool ipv6)
 {
     buf_printf(b, "listener \"%s\" {\n    address = {\"127.0.0.1:%u\"", title, port);
     if (ipv6)
         buf_printf(b, ", \"[::1]:%u\"", port);
-    buf_printf(b, "}\n    role    = mx\n    tls     = %s\n}\n\n", tls);
+    buf_printf(b, "}\n    role    = %s\n    tls     = %s\n}\n\n", role, tls);
 }
 
 static void print_conf(struct buf *b, const struct init_set *s, const char *dir)
@@ -83,9 +88,17 @@ static void print_conf(struct buf *b, const struct init_set *s, const char *dir)
                "}\n\n"
                "# What port 25 is in real life: in clear until the client says STARTTLS.\n",
                dir, dir);
-    print_listener(b, "mx", s->port, "starttls", ipv6);
-    buf_printf(b, "# TLS from the first byte: no STARTTLS here, and that is correct.\n");
-    print_listener(b, "mx-implicit", s->port - IMPLICIT_BELOW, "implicit", ipv6);
+    print_listener(b, "mx", s->port, "mx", "starttls", ipv6);
+    buf_printf(b, "# Port 587: for mail programs of our own users, who log in inside TLS.\n");
+    print_listener(b, "submission", s->port + SUBMISSION_ABOVE, "submission", "starttls", ipv6);
+    buf_printf(b, "# Port 465: the same with TLS from the first byte. No STARTTLS here, and that is correct.\n");
+    print_listener(b, "submissions", s->port - IMPLICIT_BELOW, "submission", "implicit", ipv6);
+    buf_printf(b,
+               "users = \"%s/users\" # postern passwd writes it\n\n"
+               "# Where mail to other domains goes. Without it they get 550.\n"
+               "# delivery \"smarthost\" { type = smtp address = \"mail.example.net:587\" tls = verify }\n"
+               "# relay { delivery = \"smarthost\" }\n\n",
+               dir);
     buf_printf(b,
                "domain \"%s\" {\n"
                "    mailboxes = {\"alice\", \"bob\"}\n"
@@ -135,6 +148,33 @@ static int make_dir(const char *dir, mode_t mode, const struct passwd *owner, st
     return 0;
 }
 
+/* alice, who may log in, with a password that nobody else has; kept beside, to be shown again. */
+static int make_user(const struct init_set *s, const char *dir, struct err *e)
+{
+    unsigned char random[12];
+    char password[2 * sizeof random + 1];
+    char *users = mem_printf("%s/users", dir), *kept = mem_printf("%s/" PASSWORD_FILE, dir),
+         *name = mem_printf("alice@%s", s->domain);
+    struct buf b = {0};
+    int rc = -1;
+
+    if (getrandom(random, sizeof random, 0) != sizeof random) {
+        err_set(e, "random bytes: %s", strerror(errno));
+        goto out;
+    }
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(password + 2 * i, 3, "%02x", random[i]);
+    buf_printf(&b, "%s\n", password);
+    if (users_file_set(users, true, name, password, e) == 0)
+        rc = write_file(kept, &b, 0600, e);
+out:
+    buf_clear(&b);
+    free(users);
+    free(kept);
+    free(name);
+    return rc;
+}
+
 static int write_parts(const struct init_set *s, const char *dir, const struct passwd *owner, struct err *e)
 {
     char *mail = mem_printf("%s/mail", dir), *host = mem_printf("mx.%s", s->domain),
@@ -143,7 +183,8 @@ static int write_parts(const struct init_set *s, const char *dir, const struct p
     int rc = -1;
 
     /* the configuration last: where it is, the set is whole */
-    if (make_dir(mail, 0700, owner, e) == 0 && cert_make_local(dir, host, CERTIFICATE_DAYS, e) == 0) {
+    if (make_dir(mail, 0700, owner, e) == 0 && cert_make_local(dir, host, CERTIFICATE_DAYS, e) == 0 &&
+        make_user(s, dir, e) == 0) {
         print_conf(&b, s, dir);
         rc = write_file(conf, &b, 0644, e);
     }
@@ -182,7 +223,7 @@ static char *show(const char *program, const char *dir, const struct conf *c)
     char *text;
 
     for (unsigned i = 0; i < c->listener_count; i++)
-        if (c->listeners[i].tls == CONF_TLS_STARTTLS) {
+        if (c->listeners[i].tls == CONF_TLS_STARTTLS && c->listeners[i].role == CONF_ROLE_MX) {
             port = addr_port(&c->listeners[i].addresses[0]);
             break;
         }
@@ -190,10 +231,14 @@ static char *show(const char *program, const char *dir, const struct conf *c)
         &b,
         "%s is ready to be served: %s run -c %s/postern.conf\n"
         "\n"
-        "Three commands worth trying in another terminal:\n"
+        "Four commands worth trying in another terminal:\n"
         "\n"
         "  deliver a message\n"
         "    swaks --server 127.0.0.1:%u --to alice@%s --tls --tls-verify --tls-ca-path %s/ca.pem\n"
+        "\n"
+        "  send a message as alice, who logs in with the password in %s/" PASSWORD_FILE "\n"
+        "    swaks --server 127.0.0.1:%u --tls --from alice@%s --to bob@%s --auth-user alice@%s --auth-password \\\n"
+        "        \"$(cat %s/" PASSWORD_FILE ")\"\n"
         "\n"
         "  go through STARTTLS by hand (EHLO me, once in TLS, no longer shows it)\n"
         "    openssl s_client -connect 127.0.0.1:%u -starttls smtp -CAfile %s/ca.pem -verify_return_error -crlf\n"
@@ -202,7 +247,8 @@ static char *show(const char *program, const char *dir, const struct conf *c)
         "    %s why -c %s/postern.conf\n"
         "\n"
         "Mail arrives in %s/mail/%s/alice/new.\n",
-        dir, program, dir, port, domain, dir, port, dir, program, dir, dir, domain);
+        dir, program, dir, port, domain, dir, dir, port + SUBMISSION_ABOVE, domain, domain, domain, dir, port, dir,
+        program, dir, dir, domain);
     text = mem_str(buf_str(&b));
     buf_clear(&b);
     return text;

@@ -15,6 +15,8 @@ static const struct command commands[] = {
      cmd_reload},
     {"drain", "", "csj", 0, 0, "accept no more, let all sessions end, then exit", cmd_drain},
     {"init", "", "dDbfw", 0, 0, "write a complete working set to try: --dir DIR [--domain NAME]", cmd_init},
+    {"passwd", "FILE USER", "cr", 1, 2, "let a user log in, with the password from the terminal or standard input",
+     cmd_passwd},
     {"explain", "TEXT", "j", 1, 1000, "the words of a mail server, to their cause and remedy", cmd_explain},
     {"version", "", "j", 0, 0, "of this program and the libraries it uses", cmd_version},
     {"reference", "", "m", 0, 0, NULL, cmd_reference},
@@ -29,7 +31,8 @@ struct flag {
 };
 
 static const struct flag flags[] = {
-    {"-c", 'c', "FILE", "the configuration, /etc/postern/postern.conf when not given"},
+    {"-c", 'c', "FILE",
+     "the configuration, /etc/postern/postern.conf when not given; with passwd the file of users, made when missing"},
     {"--state-dir", 's', "DIR", "ask the daemon there, without reading a configuration"},
     {"--json", 'j', NULL, "for programs"},
     {"-v", 'v', NULL, "log at level debug at least"},
@@ -37,6 +40,7 @@ static const struct flag flags[] = {
     {"--dir", 'd', "DIR", "where the set is written"},
     {"--domain", 'D', "NAME", "whose mail it takes, example.test when not given"},
     {"--port-base", 'b', "PORT", "of the listener with STARTTLS, 2525 when not given; implicit TLS is 60 below"},
+    {"-d", 'r', NULL, "take the user out of the file"},
     {"--force", 'f', NULL, "write over a set that is there; mail is kept"},
     {"--show", 'w', NULL, "write nothing, show again how to try the set"},
     {"--markdown", 'm', NULL, NULL},
@@ -76,6 +80,7 @@ static int take_flag(struct command_line *l, const struct flag *f, const char *v
     switch (f->letter) {
     case 'c':
         l->conf_file = value;
+        l->conf_given = true;
         break;
     case 's':
         l->state_dir = value;
@@ -96,6 +101,9 @@ static int take_flag(struct command_line *l, const struct flag *f, const char *v
         break;
     case 'j':
         l->json = true;
+        break;
+    case 'r':
+        l->remove = true;
         break;
     case 'f':
         l->force = true;

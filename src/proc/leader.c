@@ -31,7 +31,7 @@ void leader_say_ready(struct leader *l)
         .shutdown_ms = l->gen->conf->limits.shutdown_data_time * 1000,
     };
 
-    if (l->reported || !l->store_ready || (l->relay.wanted && !l->relay.ready))
+    if (l->reported || !l->store_ready || (l->relay.wanted && !l->relay.ready) || (l->auth.wanted && !l->auth.ready))
         return;
     for (unsigned i = 0; i < l->worker_count; i++)
         if (!l->workers[i].ready)
@@ -197,6 +197,8 @@ static void reap(struct leader *l)
         }
         if (pid == l->relay.pid)
             leader_child_died(l, &l->relay, status);
+        if (pid == l->auth.pid)
+            leader_child_died(l, &l->auth, status);
         for (unsigned i = 0; i < l->worker_count; i++)
             if (l->workers[i].pid == pid)
                 worker_died(l, i, status);
@@ -247,6 +249,8 @@ static int timeout_ms(const struct leader *l, int64_t now)
             wait = l->workers[i].restart_us - now;
     if (l->relay.restart_us && l->relay.restart_us - now < wait)
         wait = l->relay.restart_us - now;
+    if (l->auth.restart_us && l->auth.restart_us - now < wait)
+        wait = l->auth.restart_us - now;
     if (l->end_us && wait > 50000)
         wait = 50000;
     return wait < 0 ? 0 : (int)(wait / 1000) + 1;
@@ -267,6 +271,7 @@ static void loop(struct leader *l)
         p[n++] = (struct pollfd){.fd = l->store_fd, .events = POLLIN};
         p[n++] = (struct pollfd){.fd = l->state == LEADER_ACTIVE ? l->control_fd : -1, .events = POLLIN};
         p[n++] = (struct pollfd){.fd = l->relay.fd, .events = POLLIN};
+        p[n++] = (struct pollfd){.fd = l->auth.fd, .events = POLLIN};
         workers_at = n;
         for (unsigned i = 0; i < l->worker_count; i++)
             p[n++] = (struct pollfd){.fd = l->workers[i].fd, .events = POLLIN};
@@ -287,6 +292,8 @@ static void loop(struct leader *l)
             from_store(l);
         if (p[4].revents && l->relay.fd >= 0)
             leader_child_readable(l, &l->relay);
+        if (p[5].revents && l->auth.fd >= 0)
+            leader_child_readable(l, &l->auth);
         if (p[1].revents & POLLIN)
             reap(l);
         control_pump(l->control, p + control_at, clients, now.mono_us);
@@ -303,6 +310,8 @@ static void end_store(struct leader *l)
 
     if (l->relay.fd >= 0)
         close(l->relay.fd);
+    if (l->auth.fd >= 0)
+        close(l->auth.fd);
     if (l->store_fd >= 0)
         close(l->store_fd);
     while (l->store_pid > 0 && clock_now().mono_us < until) {
@@ -318,8 +327,12 @@ static void end_store(struct leader *l)
 
 int leader_run(const struct leader_setup *s)
 {
-    struct leader l = {
-        .setup = s, .control_fd = -1, .store_fd = -1, .signal_fd = -1, .relay = {.role = "relay", .fd = -1}};
+    struct leader l = {.setup = s,
+                       .control_fd = -1,
+                       .store_fd = -1,
+                       .signal_fd = -1,
+                       .relay = {.role = "relay", .fd = -1},
+                       .auth = {.role = "auth", .fd = -1}};
     sigset_t chld;
     int rc;
 

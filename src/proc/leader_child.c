@@ -1,10 +1,11 @@
-/* The relay: forked, watched, forked again. */
+/* Relay and auth: forked, watched, forked again. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "auth/auth_msg.h"
 #include "base/clock.h"
 #include "proc/leader_private.h"
 #include "relay/relay_process.h"
@@ -46,6 +47,46 @@ fail:
     return -1;
 }
 
+/* Without it the worker answers 454, and the next auth process brings another channel. */
+void leader_introduce(struct leader *l, struct leader_worker *w)
+{
+    int fd[2];
+
+    if (!l->auth.pid || w->fd < 0 || chan_pair(fd, NULL) < 0)
+        return;
+    if (chan_send_wait(l->auth.fd, SEND_MS, AUTH_ADD_WORKER, NULL, 0, &fd[0], 1, NULL) == 1)
+        (void)chan_send_wait(w->fd, SEND_MS, SERVER_AUTH, NULL, 0, &fd[1], 1, NULL);
+    close(fd[0]);
+    close(fd[1]);
+}
+
+int leader_fork_auth(struct leader *l, struct err *e)
+{
+    struct leader_child *c = &l->auth;
+    int fd[2];
+
+    c->restart_us = 0;
+    if (chan_pair(fd, e) < 0)
+        return -1;
+    c->pid = fork();
+    if (c->pid < 0) {
+        c->pid = 0;
+        close(fd[0]);
+        close(fd[1]);
+        return err_set(e, "fork: %s", strerror(errno));
+    }
+    if (c->pid == 0) {
+        generation_forget_keys(l->gen);
+        _exit(child_auth(l->gen, &l->rights.worker, fd[1], l->setup->log_fd, l->setup->number));
+    }
+    close(fd[1]);
+    c->fd = fd[0];
+    c->ready = false;
+    for (unsigned i = 0; i < l->worker_count; i++)
+        leader_introduce(l, &l->workers[i]);
+    return 0;
+}
+
 void leader_child_readable(struct leader *l, struct leader_child *c)
 {
     struct chan_msg m;
@@ -57,7 +98,7 @@ void leader_child_readable(struct leader *l, struct leader_child *c)
     }
     if (r <= 0)
         return;
-    if (m.type == RELAY_READY) {
+    if (m.type == (c == &l->relay ? (uint32_t)RELAY_READY : (uint32_t)AUTH_READY)) {
         c->ready = true;
         leader_say_ready(l);
     }
@@ -84,21 +125,26 @@ void leader_child_died(struct leader *l, struct leader_child *c, int status)
         snprintf(text, sizeof text, "the %s died before it was ready; the log says why\n", c->role);
         _exit(leader_fail(l, text));
     }
-    if (l->state != LEADER_DRAINING)
+    if (l->state != LEADER_DRAINING || c == &l->auth) /* sessions of a draining generation log in, too */
         c->restart_us = now + backoff_delay_us(&c->backoff, now) + 1;
+}
+
+static void restart_due(struct leader *l, struct leader_child *c, int64_t now)
+{
+    struct err e;
+
+    if (!c->restart_us || now < c->restart_us || l->state == LEADER_STARTING)
+        return;
+    if (c == &l->relay ? leader_fork_relay(l, &e) < 0 : leader_fork_auth(l, &e) < 0) {
+        log_event(LOG_LEVEL_ERROR, "process.start-failed", "%s: %s", c->role, e.text);
+        c->restart_us = now + backoff_delay_us(&c->backoff, now) + 1;
+    }
 }
 
 void leader_child_restart_due(struct leader *l, int64_t now)
 {
-    struct leader_child *c = &l->relay;
-    struct err e;
-
-    if (!c->restart_us || now < c->restart_us || l->state != LEADER_ACTIVE)
-        return;
-    if (leader_fork_relay(l, &e) < 0) {
-        log_event(LOG_LEVEL_ERROR, "process.start-failed", "%s: %s", c->role, e.text);
-        c->restart_us = now + backoff_delay_us(&c->backoff, now) + 1;
-    }
+    restart_due(l, &l->relay, now);
+    restart_due(l, &l->auth, now);
 }
 
 void leader_drain_queue(struct leader *l)

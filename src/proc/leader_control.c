@@ -32,6 +32,8 @@ static json_t *processes(const struct leader *l)
         add_process(list, "store", (int)l->store_pid, l->setup->number, state);
     if (l->relay.pid)
         add_process(list, "relay", (int)l->relay.pid, l->setup->number, l->relay.ready ? state : "starting");
+    if (l->auth.pid)
+        add_process(list, "auth", (int)l->auth.pid, l->setup->number, l->auth.ready ? state : "starting");
     for (unsigned i = 0; i < l->worker_count; i++) {
         char role[32];
 

@@ -42,7 +42,7 @@ struct leader {
     pid_t store_pid;
     int store_fd;
     bool store_ready;
-    struct leader_child relay;
+    struct leader_child relay, auth;
     bool let_go;    /* DRAINING: the queue is another generation's now, or there is none */
     int64_t end_us; /* SHUTDOWN: transfers that still run are given up then; 0: no */
     struct leader_worker *workers;
@@ -65,6 +65,9 @@ void leader_send(struct leader *l, enum proc_msg type, const void *data, size_t 
 
 /* leader_child.c */
 int leader_fork_relay(struct leader *l, struct err *e);
+int leader_fork_auth(struct leader *l, struct err *e);
+/* A channel between that worker and the auth process, if both are there. */
+void leader_introduce(struct leader *l, struct leader_worker *w);
 void leader_child_readable(struct leader *l, struct leader_child *c);
 void leader_child_died(struct leader *l, struct leader_child *c, int status);
 void leader_child_restart_due(struct leader *l, int64_t now);

@@ -265,6 +265,7 @@ int leader_fork_worker(struct leader *l, unsigned number, struct err *e)
     w->fd = mine[0];
     w->ready = w->drained = false;
     w->restart_us = 0;
+    leader_introduce(l, w);
     return 0;
 fail:
     for (int i = 0; i < 2; i++) {
@@ -279,6 +280,14 @@ fail:
     return -1;
 }
 
+static bool needs_auth(const struct conf *c)
+{
+    for (unsigned i = 0; i < c->listener_count; i++)
+        if (c->listeners[i].role == CONF_ROLE_SUBMISSION)
+            return true;
+    return false;
+}
+
 static int fork_all(struct leader *l)
 {
     struct err e;
@@ -288,6 +297,9 @@ static int fork_all(struct leader *l)
     l->relay.wanted = store_has_queue(l->gen->conf);
     l->let_go = !l->relay.wanted;
     if (l->relay.wanted && leader_fork_relay(l, &e) < 0)
+        return leader_fail(l, e.text);
+    l->auth.wanted = needs_auth(l->gen->conf);
+    if (l->auth.wanted && leader_fork_auth(l, &e) < 0)
         return leader_fail(l, e.text);
     l->worker_count = l->gen->conf->workers;
     l->workers = mem_alloc(sizeof *l->workers * l->worker_count);

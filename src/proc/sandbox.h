@@ -11,6 +11,7 @@
 enum sandbox_profile {
     SANDBOX_WORKER, /* sockets it is given; no file, no new socket, no process */
     SANDBOX_RELAY,  /* sockets to other servers; no file, no process */
+    SANDBOX_AUTH,   /* its channels, threads; with .connects also unix sockets */
     SANDBOX_STORE,  /* files below some directories; no socket but its channels, no process */
 };
 
@@ -19,10 +20,12 @@ struct sandbox {
     bool drop; /* root: become uid, gid; false: stay who we are */
     uid_t uid;
     gid_t gid;
-    const char *user;   /* for the log */
-    const char *chroot; /* an empty directory, NULL: none (store, or not root, or a relay with unix sockets) */
-    const int *dirs;    /* store: the only directories that stay usable */
+    const char *user; /* for the log */
+    const char
+        *chroot;     /* an empty directory, NULL: none (store, or not root, or there are unix sockets to connect to) */
+    const int *dirs; /* store: the only directories that stay usable */
     unsigned dir_count;
+    bool connects;      /* auth: to Dovecot */
     bool keep_setfsuid; /* store: deliveries of several owners */
 };
 

@@ -99,6 +99,10 @@ static const int relay_only[] = {
     SCMP_SYS(sched_getaffinity),
 };
 
+static const int auth_only[] = {SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(sched_getaffinity), SCMP_SYS(setsockopt),
+                                SCMP_SYS(getsockopt)};
+static const int auth_connects[] = {SCMP_SYS(connect), SCMP_SYS(shutdown)};
+
 static const int store_only[] = {
     SCMP_SYS(openat),          SCMP_SYS(openat2),    SCMP_SYS(newfstatat),      SCMP_SYS(statx),
     SCMP_SYS(linkat),          SCMP_SYS(unlinkat),   SCMP_SYS(renameat),        SCMP_SYS(renameat2),
@@ -188,9 +192,29 @@ static int allow_relay(scmp_filter_ctx c)
     return r;
 }
 
-static int allow_profile(scmp_filter_ctx c, enum sandbox_profile p)
+static int allow_auth(scmp_filter_ctx c, bool connects)
 {
-    return p == SANDBOX_WORKER ? ALLOW(c, worker_only) : p == SANDBOX_RELAY ? allow_relay(c) : allow_store(c);
+    int r = ALLOW(c, auth_only);
+
+    if (r == 0 && connects)
+        r = ALLOW(c, auth_connects);
+    if (r == 0 && connects)
+        r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+    return r;
+}
+
+static int allow_profile(scmp_filter_ctx c, const struct sandbox *s)
+{
+    switch (s->profile) {
+    case SANDBOX_WORKER:
+        return ALLOW(c, worker_only);
+    case SANDBOX_RELAY:
+        return allow_relay(c);
+    case SANDBOX_AUTH:
+        return allow_auth(c, s->connects);
+    default:
+        return allow_store(c);
+    }
 }
 
 static int allow_fsuid(scmp_filter_ctx c)
@@ -203,7 +227,8 @@ static int allow_fsuid(scmp_filter_ctx c)
 int sandbox_seccomp(const struct sandbox *s, char words[SANDBOX_WORDS], struct err *e)
 {
     scmp_filter_ctx c = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    static const char *const words_of[] = {"sockets it is given", "sockets to other servers", "files by descriptor"};
+    static const char *const words_of[] = {"sockets it is given", "sockets to other servers", "channels and threads",
+                                           "files by descriptor"};
     const char *what = words_of[s->profile];
     int r;
 
@@ -213,7 +238,7 @@ int sandbox_seccomp(const struct sandbox *s, char words[SANDBOX_WORDS], struct e
     if (r == 0)
         r = allow_mmap(c);
     if (r == 0)
-        r = allow_profile(c, s->profile);
+        r = allow_profile(c, s);
     if (r == 0 && s->keep_setfsuid)
         r = allow_fsuid(c);
 #ifdef POSTERN_SANITIZED

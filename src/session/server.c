@@ -7,8 +7,10 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "session/session.h"
+#include "sink/store.h"
 
 #define SECOND INT64_C(1000000)
+#define READY_WITHOUT_AUTH_US (5 * SECOND)
 #define LEADERLESS_US (3 * SECOND / 2) /* without a leader: what is running may finish that long */
 
 static const struct tls_listener_facts tls_is_off = {.mode = TLS_MODE_OFF};
@@ -82,6 +84,8 @@ static void obey(struct server *v, enum server_order order)
     case SERVER_CLOSE_OLD:
         shut_down(v, false);
         break;
+    case SERVER_AUTH: /* by on_leader(), since it brings something */
+        break;
     }
 }
 
@@ -104,6 +108,8 @@ static void on_leader(void *arg, unsigned what)
 
     (void)what;
     while ((r = chan_recv(v->setup->leader_fd, room, sizeof room, &m, NULL)) == 1) {
+        if (m.type == SERVER_AUTH && m.nfds)
+            auth_client_channel(v->auth, chan_msg_take(&m, 0));
         chan_msg_close(&m);
         obey(v, (enum server_order)m.type);
     }
@@ -119,11 +125,26 @@ static void on_store(void *arg, unsigned what)
         v->store_gone = true; /* the leader sees its death, too; until then MAIL is answered 451 */
 }
 
+/* Ready is who can say in EHLO how to log in, where that is asked for; after some seconds without, 454 must do. */
+static void say_ready(struct server *v)
+{
+    bool knows = auth_client_mechanisms(v->auth) != NULL;
+
+    for (unsigned i = 0; i < v->conf->listener_count && !knows; i++)
+        if (v->listeners[i].profile.auth && loop_now_us(v->loop) - v->started_us < READY_WITHOUT_AUTH_US)
+            return;
+    if (!v->ready_said)
+        (void)chan_send_wait(v->setup->leader_fd, 1000, SERVER_READY, NULL, 0, NULL, 0, NULL);
+    v->ready_said = true;
+}
+
 static void turn_end(void *arg)
 {
     struct server *v = arg;
 
+    auth_client_turn(v->auth);
     store_client_flush(v->sink);
+    say_ready(v);
     if (v->store_gone)
         watch_want(v->store_watch, 0);
     else
@@ -137,6 +158,7 @@ static void on_tick(void *arg)
     struct server *v = arg;
 
     session_tick(v);
+    auth_client_tick(v->auth, loop_now_us(v->loop));
     for (unsigned i = 0; v->accepting && i < v->setup->socket_count; i++)
         listener_tick(v->accepts[i].listener);
 }
@@ -156,6 +178,9 @@ static void fill_profile(struct smtp_profile *p, const struct conf *c, const str
         .max_hops = k->max_hops,
         .max_body_line = k->max_body_line,
         .smtputf8 = true,
+        .auth = l->role == CONF_ROLE_SUBMISSION,
+        .dsn = store_has_queue(c),
+        .requiretls = l->tls != CONF_TLS_OFF,
         .normalize_newlines = c->normalize_newlines,
     };
 }
@@ -196,6 +221,8 @@ struct server *server_new(const struct server_setup *setup, struct err *e)
     }
     v->next_id = (uint64_t)clock_now().real_us; /* a worker forked again within a second does not repeat ids */
     v->sink = store_client_new(setup->store_fd, v->conf, &events);
+    v->auth = auth_client_new(v->loop);
+    v->started_us = loop_now_us(v->loop);
     prepare_listeners(v);
     v->store_watch = watch_new(v->loop, setup->store_fd, on_store, v);
     v->leader_watch = watch_new(v->loop, setup->leader_fd, on_leader, v);
@@ -220,6 +247,7 @@ void server_free(struct server **vp)
         session_end(v->first, "shutting down");
     session_free_dead(v);
     store_client_free(&v->sink);
+    auth_client_free(&v->auth);
     watch_free(&v->store_watch);
     watch_free(&v->leader_watch);
     for (unsigned i = 0; i < v->setup->socket_count; i++)
@@ -240,7 +268,6 @@ int server_run(const struct server_setup *setup)
         log_event(LOG_LEVEL_ERROR, "process.start-failed", "%s", e.text);
         return 70;
     }
-    (void)chan_send_wait(setup->leader_fd, 1000, SERVER_READY, NULL, 0, NULL, 0, NULL);
     loop_run(v->loop, turn_end, v);
     server_free(&v);
     return 0;

@@ -145,6 +145,8 @@ void session_start(struct accept_state *a, int fd, const struct addr *peer)
     stream_init(&s->stream, v->loop, fd, session_io, s);
     s->engine = smtp_engine_new(diagnostic ? &s->listener->diagnostic : &s->listener->profile,
                                 s->listener->conf->tls == CONF_TLS_IMPLICIT);
+    if (s->may_relay)
+        smtp_engine_trust(s->engine);
     s->started_us = s->activity_us = loop_now_us(v->loop);
     link_in(s);
     session_begin(s, &l, LOG_LEVEL_DEBUG, "smtp.connection-start");

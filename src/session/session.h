@@ -5,6 +5,7 @@
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
 
+#include "auth/auth_client.h"
 #include "net/listener.h"
 #include "net/stream.h"
 #include "policy/admit.h"
@@ -59,7 +60,9 @@ struct server {
     struct session *dead;  /* to be freed at the end of the turn */
     unsigned sessions;
     uint64_t next_id;
-    bool accepting, draining, store_gone, reported, leaderless;
+    struct auth_client *auth;
+    int64_t started_us;
+    bool accepting, draining, store_gone, reported, leaderless, ready_said;
     int64_t force_us; /* when shutting down: sessions are cut off then; 0: no */
     struct left_entry left[LEFT_TABLE];
 };
@@ -67,6 +70,7 @@ struct server {
 enum session_wait {
     SESSION_GREET,   /* the banner is delayed */
     SESSION_READ,    /* for the client */
+    SESSION_AUTH,    /* for the auth process */
     SESSION_OPENING, /* for a file from the store */
     SESSION_COMMITTING,
     SESSION_STARTTLS, /* the 220 is on its way */
@@ -85,6 +89,7 @@ struct session {
     struct smtp_engine *engine;
     struct tls_conn *tls_next; /* held from before the 220 until the handshake */
     struct sink_message *message;
+    struct auth_talk *talk;    /* an AUTH exchange, NULL: none */
     struct session_away *away; /* recipients for the queue, NULL: none */
     struct fixup *fixup;       /* NULL: the content passes as it is */
     struct addr peer;
@@ -95,7 +100,7 @@ struct session {
     bool offered, asked; /* ... and whether it was; a TLS view was asked for */
     uint8_t rcpt_reason; /* enum rcpt_reason of the refusal whose event comes next */
     bool counted, exempt, in_tls, pumping, withheld;
-    bool may_relay;              /* to any domain: from a network that need not log in */
+    bool may_relay;              /* to any domain: has logged in, or need not */
     bool in_transaction, mailed; /* MAIL is open; MAIL was accepted once */
     uint32_t opened;             /* messages, for their ids */
     char message_id[40];
@@ -145,9 +150,14 @@ void session_away_reset(struct session *s);
 uint32_t session_away_count(const struct session *s);
 size_t session_away_memory(const struct session *s);
 /* local: without quotes. -1: more than one file of the queue takes. */
-int session_away_add(struct session *s, unsigned delivery, struct peer_text local, struct peer_text domain);
+int session_away_add(struct session *s, unsigned delivery, struct peer_text local, struct peer_text domain,
+                     const struct smtp_rcpt_params *params);
 /* Appends the head of the queue's file; there is somebody. -1 and e: what a client said does not fit into it. */
 int session_away_head(const struct session *s, struct buf *out, struct err *e);
+
+/* session_auth.c: as session_open_message() */
+bool session_ask_auth(struct session *s, const struct smtp_action *a);
+void session_cancel_auth(struct session *s);
 
 /* session_policy.c */
 void session_ask_sender(struct session *s, const struct smtp_action *a);
@@ -169,6 +179,8 @@ void session_alarm(struct server *v, int64_t at_us);
 
 /* session_log.c */
 void session_log_event(struct session *s, const struct smtp_action *a);
+struct sender_verdict;
+void session_log_sender(struct session *s, struct peer_text sender, const struct sender_verdict *v);
 void session_log_end(struct session *s);
 void session_log_not_offered(struct session *s, struct peer_text hello);
 void session_log_refused(struct session *s, const struct admit_verdict *v);

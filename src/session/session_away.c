@@ -9,8 +9,9 @@
 
 struct away_rcpt {
     char *address;
+    char *orcpt; /* or NULL */
     uint32_t hash;
-    unsigned delivery;
+    unsigned delivery, notify;
 };
 
 struct session_away {
@@ -25,8 +26,10 @@ void session_away_reset(struct session *s)
 
     if (!a)
         return;
-    for (uint32_t i = 0; i < a->count; i++)
+    for (uint32_t i = 0; i < a->count; i++) {
         free(a->list[i].address);
+        free(a->list[i].orcpt);
+    }
     free(a->list);
     free(a);
     s->away = NULL;
@@ -61,10 +64,11 @@ static bool is_there(const struct session_away *a, const struct away_rcpt *r)
     return false;
 }
 
-int session_away_add(struct session *s, unsigned delivery, struct peer_text local, struct peer_text domain)
+int session_away_add(struct session *s, unsigned delivery, struct peer_text local, struct peer_text domain,
+                     const struct smtp_rcpt_params *params)
 {
     struct buf text = {0};
-    struct away_rcpt r = {.delivery = delivery};
+    struct away_rcpt r = {.delivery = delivery, .notify = params->notify};
     struct session_away *a;
     size_t n;
 
@@ -90,8 +94,10 @@ int session_away_add(struct session *s, unsigned delivery, struct peer_text loca
         a->cap = a->cap ? a->cap * 2 : 4;
         a->list = mem_grow(a->list, a->cap * sizeof *a->list);
     }
+    if (params->orcpt.p)
+        r.orcpt = mem_strn(params->orcpt.p, params->orcpt.n);
     a->list[a->count++] = r;
-    a->bytes += n + 1;
+    a->bytes += n + 1 + params->orcpt.n;
     return 0;
 }
 
@@ -101,13 +107,18 @@ static void fill_rcpts(const struct session *s, struct queue_rcpt *to)
         const struct away_rcpt *r = &s->away->list[i];
         const char *route = s->server->conf->deliveries[r->delivery].title;
 
-        to[i] = (struct queue_rcpt){.address = {r->address, strlen(r->address)}, .route = {route, strlen(route)}};
+        to[i] = (struct queue_rcpt){.address = {r->address, strlen(r->address)},
+                                    .route = {route, strlen(route)},
+                                    .orcpt = {r->orcpt, r->orcpt ? strlen(r->orcpt) : 0},
+                                    .notify = r->notify};
     }
 }
 
 int session_away_head(const struct session *s, struct buf *out, struct err *e)
 {
     const struct smtp_mail_params *p = smtp_engine_params(s->engine);
+    static const enum queue_ret ret[] = {QUEUE_RET_NONE, QUEUE_RET_FULL, QUEUE_RET_HDRS};
+    struct peer_text who = smtp_engine_identity(s->engine);
     struct queue_rcpt *rcpts = mem_alloc(s->away->count * sizeof *rcpts);
     char ip[ADDR_TEXT];
     struct queue_head h = {
@@ -115,11 +126,16 @@ int session_away_head(const struct session *s, struct buf *out, struct err *e)
         .sender = smtp_engine_sender(s->engine),
         .body_8bit = p->body_8bit,
         .smtputf8 = p->smtputf8,
+        .requiretls = p->requiretls,
+        .ret = ret[p->ret],
+        .envid = p->envid,
         .rcpts = rcpts,
         .rcpt_count = s->away->count,
     };
     int rc;
 
+    if (who.n)
+        h.auth = who;
     memcpy(h.id, s->message_id, sizeof h.id);
     if (!s->listener->conf->hide_client) {
         addr_ip_text(&s->peer, ip);

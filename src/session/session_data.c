@@ -22,6 +22,7 @@ static void write_header(struct session *s)
         .by = s->listener->profile.hostname,
         .esmtp = smtp_engine_is_esmtp(s->engine),
         .tls = s->in_tls,
+        .authenticated = smtp_engine_identity(s->engine).n > 0,
         .smtputf8 = smtp_engine_params(s->engine)->smtputf8,
         .id = s->message_id,
         .only_rcpt = smtp_engine_only_rcpt(s->engine),
@@ -191,6 +192,8 @@ static void log_message(struct session *s)
     session_begin(s, &l, LOG_LEVEL_INFO, "message.received");
     log_str(&l, "id", s->message_id);
     log_peer(&l, "from", smtp_engine_sender(s->engine));
+    if (smtp_engine_identity(s->engine).n)
+        log_peer(&l, "user", smtp_engine_identity(s->engine));
     log_int(&l, "size", (int64_t)smtp_engine_message_size(s->engine));
     log_int(&l, "rcpts", smtp_engine_rcpt_count(s->engine));
     if (session_away_count(s))

@@ -21,6 +21,7 @@ static void leave_sink(struct session *s)
         sink_cancel(s->server->sink, s);
     if (s->wait == SESSION_COMMITTING)
         sink_forget(s->server->sink, s); /* it is delivered all the same; the client will send it again */
+    session_cancel_auth(s);
     session_abort(s);
     session_away_reset(s);
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "policy/sender_rule.h"
 #include "session/session.h"
 
 #define MINUTE (60 * INT64_C(1000000))
@@ -247,6 +248,19 @@ static void note_left(struct session *s)
     log_end(&l);
 }
 
+void session_log_sender(struct session *s, struct peer_text sender, const struct sender_verdict *v)
+{
+    struct log_line l;
+
+    if (!may_log(s, LOG_LEVEL_INFO))
+        return;
+    session_begin(s, &l, LOG_LEVEL_INFO, "smtp.sender-refused");
+    log_peer(&l, "from", sender);
+    log_peer(&l, "user", smtp_engine_identity(s->engine));
+    log_str(&l, "reason", sender_reason_name(v->reason));
+    log_end(&l);
+}
+
 void session_log_end(struct session *s)
 {
     struct log_line l;
@@ -268,6 +282,8 @@ void session_log_end(struct session *s)
         log_bool(&l, "offered", s->offered);
         log_str(&l, "offerReason", tls_reason_name((enum tls_reason)s->reason));
     }
+    if (smtp_engine_identity(s->engine).n)
+        log_peer(&l, "user", smtp_engine_identity(s->engine));
     log_int(&l, "messages", (int64_t)s->messages);
     log_int(&l, "rcpts", s->rcpts);
     log_int(&l, "bytes", (int64_t)s->bytes);

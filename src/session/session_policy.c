@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "policy/sender_rule.h"
 #include "session/session.h"
 
 void session_offer(struct session *s, struct tls_offer *o)
@@ -30,17 +31,46 @@ void session_ask_tls(struct session *s)
     v.text = o.text;
     v.require = o.require;
     v.require_broken = o.require_broken;
+    v.auth = s->listener->profile.auth ? auth_client_mechanisms(s->server->auth) : NULL;
     v.reason = tls_reason_name(o.reason);
     smtp_engine_answer_tls(s->engine, &v);
 }
 
+static int by_user(const void *key, const void *list)
+{
+    return strcmp(key, ((const struct conf_sender_list *)list)->user);
+}
+
+/* What the sender-file says of somebody who has logged in. */
+static const struct conf_sender_list *senders_of(const struct conf *c, const char *user)
+{
+    return c->sender_list_count ? bsearch(user, c->sender_lists, c->sender_list_count, sizeof *c->sender_lists, by_user)
+                                : NULL;
+}
+
 void session_ask_sender(struct session *s, const struct smtp_action *a)
 {
-    static const struct smtp_verdict yes;
+    struct peer_text who = smtp_engine_identity(s->engine);
+    const struct conf *c = s->server->conf;
+    const struct conf_sender_list *list;
+    struct sender_verdict r = {.code = 0};
+    struct smtp_verdict v = {0};
 
-    (void)a; /* role mx: from anybody */
     session_away_reset(s);
-    smtp_engine_answer(s->engine, &yes);
+    if (who.n) { /* else role mx, or relay-from: from anybody */
+        list = senders_of(c, who.p);
+        sender_rule(&r, c, who.p, list ? list->senders : NULL, list ? list->sender_count : 0, a->sender);
+        if (r.reason == SENDER_NOT_YOURS && c->senders_unavailable)
+            r = (struct sender_verdict){SENDER_UNAVAILABLE, 451, "4.3.0",
+                                        "the list of senders cannot be read at the moment"};
+    }
+    if (r.code >= 400) {
+        v.code = r.code;
+        v.enhanced = r.enhanced;
+        v.text = r.text;
+        session_log_sender(s, a->sender, &r);
+    }
+    smtp_engine_answer(s->engine, &v);
 }
 
 /* Is it the mailbox's own name that was written, and no alias of it? Then it goes on as it was written, with its tag
@@ -61,7 +91,16 @@ static int send_mailbox(struct session *s, const struct conf_mailbox *m, const s
 
     if (!is_its_name(m, r, local))
         local = (struct peer_text){m->local, strlen(m->local)};
-    return session_away_add(s, m->delivery, local, (struct peer_text){m->domain, strlen(m->domain)});
+    return session_away_add(s, m->delivery, local, (struct peer_text){m->domain, strlen(m->domain)}, &a->rcpt_params);
+}
+
+/* Somebody here whose sender wants to hear of it: the queue, which makes reports, is told as well (RFC 3461 6.2). */
+static int want_report(struct session *s, const struct conf_mailbox *m, const struct smtp_action *a)
+{
+    if (!s->listener->profile.dsn || !(a->rcpt_params.notify & SMTP_NOTIFY_SUCCESS))
+        return 0;
+    return session_away_add(s, m->delivery, a->rcpt_local, (struct peer_text){m->domain, strlen(m->domain)},
+                            &a->rcpt_params);
 }
 
 /* Those in Maildirs for the engine, the others for the queue. */
@@ -76,6 +115,8 @@ static int take_mailboxes(struct session *s, const struct rcpt_verdict *r, const
 
         if (c->deliveries[m->delivery].type == CONF_DELIVERY_MAILDIR)
             here[(*count)++] = r->mailboxes[i];
+        if (c->deliveries[m->delivery].type == CONF_DELIVERY_MAILDIR)
+            rc = want_report(s, m, a);
         else
             rc = send_mailbox(s, m, r, a);
     }
@@ -100,7 +141,7 @@ static void take(struct session *s, const struct rcpt_verdict *r, const struct s
     struct log_line l;
     int rc;
 
-    rc = r->away ? session_away_add(s, r->delivery, a->rcpt_local, domain_of(s, a))
+    rc = r->away ? session_away_add(s, r->delivery, a->rcpt_local, domain_of(s, a), &a->rcpt_params)
                  : take_mailboxes(s, r, a, here, &v.rcpt_id_count);
     if (rc < 0) {
         v = (struct smtp_verdict){.code = 452, .enhanced = "4.5.3", .text = "Too many recipients"};

@@ -76,6 +76,11 @@ static bool act(struct session *s, const struct smtp_action *a)
     case SMTP_ASK_RCPT:
         session_ask_rcpt(s, a);
         return true;
+    case SMTP_ASK_AUTH:
+        return session_ask_auth(s, a);
+    case SMTP_CANCEL_AUTH:
+        session_cancel_auth(s);
+        return true;
     case SMTP_OPEN_MESSAGE:
         return session_open_message(s);
     case SMTP_CHUNK:

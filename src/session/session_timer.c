@@ -25,6 +25,9 @@ void session_deadline(struct session *s)
     case SESSION_HANDSHAKE:
         seconds = l->command_timeout < HANDSHAKE_SECONDS ? l->command_timeout : HANDSHAKE_SECONDS;
         break;
+    case SESSION_AUTH: /* the client of the auth process has a shorter patience of its own */
+        seconds = l->command_timeout;
+        break;
     /* The store answers, or dies and is noticed; these are the last nets. They are a little shorter than what a client
      * waits, RFC 5321 4.5.3.2.4 and 4.5.3.2.6, so that it hears a 4xx and does not just hang up. */
     case SESSION_OPENING:

@@ -139,6 +139,14 @@ int queue_need_file(struct queue *q, struct queue_message *m)
     return -1;
 }
 
+static bool has_somebody_here(const struct queue *q, const struct queue_head *h)
+{
+    for (uint32_t i = 0; i < h->rcpt_count; i++)
+        if (q->hooks.is_here(q->hooks.arg, h->rcpts[i].route.p))
+            return true;
+    return false;
+}
+
 void queue_look_at(struct queue *q, const char *name)
 {
     struct queue_loaded *l;
@@ -152,6 +160,8 @@ void queue_look_at(struct queue *q, const char *name)
         say_damaged(q, name, &e);
     if (r > 0)
         queue_table_add(&q->table, l, q->now_us);
+    if (r > 0 && has_somebody_here(q, l->head))
+        queue_touch(q, queue_table_find(&q->table, span_str(name)));
     queue_loaded_free(&l);
 }
 

@@ -40,6 +40,8 @@ struct queue_hooks {
     int (*deliver)(void *arg, const unsigned *mailboxes, unsigned count, const char *text, size_t n);
     /* Does this route send by domain (mx)? Then a transfer's recipients share theirs. */
     bool (*by_domain)(void *arg, const char *route);
+    /* Does it lead to Maildirs here? Then the mailbox had it with the queue's file, and only a report is owed. */
+    bool (*is_here)(void *arg, const char *route);
     /* Is "delivered" there the mailbox itself (LMTP)? Then the success report is ours, else the next server's. */
     bool (*is_final)(void *arg, const char *route);
     void *arg;

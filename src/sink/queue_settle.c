@@ -55,6 +55,24 @@ static void look_at_ages(struct queue *q, struct queue_message *m, bool *late)
     }
 }
 
+/* Who has a Maildir here had the message at the moment at which it was taken. */
+static void deliver_here(struct queue *q, struct queue_message *m)
+{
+    static const char words[] = "in the mailbox";
+
+    for (uint32_t i = 0; i < m->rcpts; i++) {
+        struct queue_entry en = {.at_us = m->arrived_us, .kind = QUEUE_ENTRY_DELIVERED, .rcpt = i, .try = 1};
+
+        if (m->file->state->rcpts[i].state != QUEUE_WAITING ||
+            !q->hooks.is_here(q->hooks.arg, m->file->head->rcpts[i].route.p))
+            continue;
+        en.try = m->file->state->rcpts[i].tries + 1;
+        en.reply = (struct queue_reply){
+            .code = 250, .enhanced = "2.1.5", .said = QUEUE_SAID_HERE, .text = {words, sizeof words - 1}};
+        queue_take_entry(m, &en);
+    }
+}
+
 /* Held messages are left alone, but what is final is told all the same. */
 static int tell(struct queue *q, struct queue_message *m)
 {
@@ -135,6 +153,7 @@ void queue_settle(struct queue *q, struct queue_message *m)
     if (queue_need_file(q, m) < 0)
         return;
     if (!m->running) {
+        deliver_here(q, m);
         told = tell(q, m);
         if (told == 0 && queue_state_is_finished(m->file->state)) {
             finish(q, m); /* its log needs no more lines: either the file goes, or it is as before and done again */

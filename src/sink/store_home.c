@@ -176,13 +176,24 @@ static bool is_final(void *arg, const char *route)
 {
     const struct conf_delivery *d = route_of(arg, route);
 
-    return d && d->type == CONF_DELIVERY_LMTP;
+    return d && (d->type == CONF_DELIVERY_LMTP || d->type == CONF_DELIVERY_MAILDIR);
+}
+
+static bool is_here(void *arg, const char *route)
+{
+    const struct conf_delivery *d = route_of(arg, route);
+
+    return d && d->type == CONF_DELIVERY_MAILDIR;
 }
 
 void store_home_hooks(struct queue_hooks *out, struct store_home *h)
 {
-    *out = (struct queue_hooks){
-        .home = find_home, .deliver = deliver, .by_domain = by_domain, .is_final = is_final, .arg = h};
+    *out = (struct queue_hooks){.home = find_home,
+                                .deliver = deliver,
+                                .by_domain = by_domain,
+                                .is_here = is_here,
+                                .is_final = is_final,
+                                .arg = h};
 }
 
 void store_home_end(struct store_home *h)

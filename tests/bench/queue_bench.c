@@ -178,7 +178,7 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 
 int main(int argc, char **argv)
 {
-    static const struct queue_hooks hooks = {.home = no_home, .by_domain = no, .is_final = no};
+    static const struct queue_hooks hooks = {.home = no_home, .by_domain = no, .is_here = no, .is_final = no};
     const char *where = "/tmp";
     char dir[512], path[600], count[64];
     bool draining = true;

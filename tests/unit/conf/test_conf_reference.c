@@ -124,7 +124,7 @@ static const char *company(const struct conf_option *o)
 /* Files that are not there. */
 static bool needs_a_file(const char *option)
 {
-    static const char *const names[] = {"chain", "key", "file", "password-file"};
+    static const char *const names[] = {"chain", "key", "file", "password-file", "users"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (option && strcmp(names[i], option) == 0)
@@ -146,13 +146,15 @@ START_TEST(the_samples_load)
                         ? mem_printf("%s = %s%s%s\n", o->name, q, value, q)
                         : mem_printf("%s %s { %s %s = %s%s%s }\n", row->name, row->titled ? "\"t.org\"" : "",
                                      company(o), o->name, q, value, q);
-        char *text = mem_printf("%s%s\n%s\ncertificate mx { chain = /c key = /k }\nlistener l { address = "
-                                "\"127.0.0.1:0\" }\n"
-                                "domain example.com { mailboxes = {\"carol\"} deliver = local }\ndelivery "
-                                "local { path = \"/m/%%d/%%u\" }\n"
-                                "delivery smarthost { type = smtp address = mail.example.net }\n",
-                                one, strcmp(o->name, "hostname") == 0 ? "" : "hostname = mx.example.org\n",
-                                o->section == CONF_RELAY ? "" : "relay { delivery = smarthost }");
+        char *text = mem_printf(
+            "%s%s\n%s\ncertificate mx { chain = /c key = /k }\nlistener l { address = "
+            "\"127.0.0.1:0\" }\n%s"
+            "domain example.com { mailboxes = {\"carol\"} deliver = local }\ndelivery "
+            "local { path = \"/m/%%d/%%u\" }\n"
+            "delivery smarthost { type = smtp address = mail.example.net }\n",
+            one, strcmp(o->name, "hostname") == 0 ? "" : "hostname = mx.example.org\n",
+            strcmp(o->name, "auth-socket") == 0 || strcmp(o->name, "users") == 0 ? "" : "auth-socket = /run/a\n",
+            o->section == CONF_RELAY ? "" : "relay { delivery = smarthost }");
         struct conf_problems p = {0};
         struct conf *c = NULL;
 

@@ -61,16 +61,20 @@ START_TEST(a_whole_set)
     s = set_in("demo");
     ck_assert_msg(init_write(&s, &e) == 0, "%s", e.text);
     ck_assert(is_there(s.dir, "postern.conf", 0644) && is_there(s.dir, "key.pem", 0600) &&
+              is_there(s.dir, "users", 0600) && is_there(s.dir, "alice-password", 0600) &&
               is_there(s.dir, "mail", 0700));
     /* what run and check would make of it */
     conf = mem_printf("%s/postern.conf", s.dir);
     ck_assert_int_eq(generation_build(&g, GENERATION_FULL, conf, NULL, &p), 0);
     ck_assert_uint_eq(p.count, 0);
-    ck_assert_uint_eq(g->conf->listener_count, 2);
+    ck_assert_uint_eq(g->conf->listener_count, 3);
     ck_assert_uint_eq(g->conf->mailbox_count, 2);
     ck_assert_uint_eq(addr_port(&g->conf->listeners[0].addresses[0]), 2525);
-    ck_assert_uint_eq(addr_port(&g->conf->listeners[1].addresses[0]), 2465);
+    ck_assert_uint_eq(addr_port(&g->conf->listeners[1].addresses[0]), 2587);
+    ck_assert_uint_eq(addr_port(&g->conf->listeners[2].addresses[0]), 2465);
     ck_assert_int_eq(g->conf->listeners[0].role, CONF_ROLE_MX);
+    ck_assert_int_eq(g->conf->listeners[1].role, CONF_ROLE_SUBMISSION);
+    ck_assert_int_eq(g->conf->listeners[2].role, CONF_ROLE_SUBMISSION);
     report = report_listeners(g, g->loaded_at);
     ck_assert_int_eq(report_exit_code(report), 0);
     json_decref(report);

@@ -69,11 +69,20 @@ static inline bool rig_by_domain(void *arg, const char *route)
 static inline bool rig_is_final(void *arg, const char *route)
 {
     (void)arg;
-    return strcmp(route, "lmtp") == 0;
+    return strcmp(route, "lmtp") == 0 || strcmp(route, "maildir") == 0;
 }
 
-static const struct queue_hooks rig_hooks = {
-    .home = rig_home_of, .deliver = rig_deliver, .by_domain = rig_by_domain, .is_final = rig_is_final};
+static inline bool rig_is_here(void *arg, const char *route)
+{
+    (void)arg;
+    return strcmp(route, "maildir") == 0;
+}
+
+static const struct queue_hooks rig_hooks = {.home = rig_home_of,
+                                             .deliver = rig_deliver,
+                                             .by_domain = rig_by_domain,
+                                             .is_here = rig_is_here,
+                                             .is_final = rig_is_final};
 
 static inline void queue_rig_dir(struct queue_rig *r)
 {

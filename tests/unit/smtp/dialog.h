@@ -730,7 +730,8 @@ static void dialog_run(struct dialog *d, enum dialog_mode mode, enum dialog_cut 
                                               .max_recipients = 1000,
                                               .max_line = 512,
                                               .max_hops = 30,
-                                              .smtputf8 = true};
+                                              .smtputf8 = true,
+                                              .requiretls = true};
     dialog_forget(d);
     d->run_mode = mode;
     d->cut = cut;

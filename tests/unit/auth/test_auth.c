@@ -1,0 +1,331 @@
+/* The auth process in a thread, a worker's client in front of it, and libgsasl as the mail program. */
+#include <gsasl.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "auth/auth_client.h"
+#include "auth/auth_process.h"
+#include "auth/secret.h"
+#include "base/chan.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "unit/suite.h"
+
+struct rig {
+    struct conf_users *users;
+    struct auth_setup setup;
+    pthread_t thread;
+    int leader;
+    struct loop *loop;
+    struct auth_client *client;
+    /* the last answer */
+    bool answered;
+    enum auth_verdict verdict;
+    char text[4096];
+};
+static struct rig rig;
+
+static void say(void *arg, unsigned line, const char *text)
+{
+    (void)arg;
+    ck_abort_msg("users:%u: %s", line, text);
+}
+
+static void *process(void *arg)
+{
+    auth_run(arg);
+    return NULL;
+}
+
+static void introduce(void)
+{
+    struct err e;
+    int fd[2];
+
+    ck_assert_int_eq(chan_pair(fd, &e), 0);
+    ck_assert_int_eq(chan_send_wait(rig.leader, 5000, AUTH_ADD_WORKER, NULL, 0, &fd[0], 1, &e), 1);
+    close(fd[0]);
+    auth_client_channel(rig.client, fd[1]);
+}
+
+static void no_end(void *arg)
+{
+    (void)arg;
+}
+
+static void wake_up(void *arg)
+{
+    (void)arg;
+}
+
+static void turn_once(void)
+{
+    loop_alarm(rig.loop, loop_now_us(rig.loop) + 50000, wake_up, NULL);
+    loop_turn(rig.loop, true, no_end, NULL);
+    auth_client_turn(rig.client);
+}
+
+static void start(const char *extra)
+{
+    char *alice = secret_make("wonderland", NULL), *text = mem_printf("alice@example.org:%s\n%s", alice, extra);
+    struct err e;
+    int fd[2];
+
+    memset(&rig, 0, sizeof rig);
+    log_open(open("/dev/null", O_WRONLY | O_CLOEXEC), LOG_FORMAT_LOGFMT, LOG_LEVEL_ERROR);
+    rig.users = conf_users_parse(text, strlen(text), say, NULL);
+    ck_assert_int_eq(chan_pair(fd, &e), 0);
+    rig.leader = fd[0];
+    rig.setup = (struct auth_setup){.users = rig.users, .leader_fd = fd[1]};
+    ck_assert_int_eq(pthread_create(&rig.thread, NULL, process, &rig.setup), 0);
+    ck_assert_int_eq(loop_new(&rig.loop, &e), 0);
+    rig.client = auth_client_new(rig.loop);
+    introduce();
+    while (!auth_client_mechanisms(rig.client))
+        turn_once();
+    free(alice);
+    free(text);
+}
+
+static void stop(void)
+{
+    close(rig.leader);
+    pthread_join(rig.thread, NULL);
+    close(rig.setup.leader_fd);
+    auth_client_free(&rig.client);
+    loop_free(&rig.loop);
+    conf_users_free(&rig.users);
+}
+
+static void on_answer(void *arg, enum auth_verdict v, const char *text)
+{
+    (void)arg;
+    rig.answered = true;
+    rig.verdict = v;
+    snprintf(rig.text, sizeof rig.text, "%s", text);
+}
+
+static enum auth_verdict wait_answer(void)
+{
+    int64_t until = clock_now().mono_us + 25000000;
+
+    while (!rig.answered && clock_now().mono_us < until)
+        turn_once();
+    ck_assert(rig.answered);
+    rig.answered = false;
+    return rig.verdict;
+}
+
+static struct auth_talk *begin(const char *mechanism, const char *text)
+{
+    struct auth_begin_msg m = {.has_text = text != NULL};
+    struct err e;
+
+    snprintf(m.mechanism, sizeof m.mechanism, "%s", mechanism);
+    ck_assert_int_eq(addr_parse(&m.client, "192.0.2.1:1025", &e), 0);
+    ck_assert_int_eq(addr_parse(&m.local, "127.0.0.1:587", &e), 0);
+    return auth_begin(rig.client, &m, text ? text : "", text ? strlen(text) : 0, on_answer, NULL);
+}
+
+/* The whole exchange as a mail program has it. */
+static enum auth_verdict log_in(const char *mechanism, const char *user, const char *password, const char *as)
+{
+    Gsasl *lib;
+    Gsasl_session *s;
+    struct auth_talk *t = NULL;
+    enum auth_verdict v;
+    char *out = NULL;
+    int r = GSASL_NEEDS_MORE;
+
+    ck_assert_int_eq(gsasl_init(&lib), GSASL_OK);
+    ck_assert_int_eq(gsasl_client_start(lib, mechanism, &s), GSASL_OK);
+    gsasl_property_set(s, GSASL_AUTHID, user);
+    gsasl_property_set(s, GSASL_PASSWORD, password);
+    if (as)
+        gsasl_property_set(s, GSASL_AUTHZID, as);
+    if (strcmp(mechanism, "LOGIN") != 0)
+        r = gsasl_step64(s, NULL, &out);
+    t = begin(mechanism, out);
+    gsasl_free(out);
+    while ((v = wait_answer()) == AUTH_CONTINUE) {
+        out = NULL;
+        r = gsasl_step64(s, rig.text, &out);
+        if (r != GSASL_OK && r != GSASL_NEEDS_MORE) { /* the server does not know the password either */
+            gsasl_free(out);
+            auth_cancel(&t);
+            v = AUTH_FAILED;
+            break;
+        }
+        auth_step(t, out ? out : "", out ? strlen(out) : 0);
+        gsasl_free(out);
+    }
+    gsasl_finish(s);
+    gsasl_done(lib);
+    return v;
+}
+
+START_TEST(each_mechanism)
+{
+    static const char *const names[] = {"PLAIN", "LOGIN", "SCRAM-SHA-256"};
+
+    start("");
+    ck_assert_str_eq(auth_client_mechanisms(rig.client), "SCRAM-SHA-256 PLAIN LOGIN");
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_msg(log_in(names[i], "Alice@EXAMPLE.org", "wonderland", NULL) == AUTH_OK, "%s", names[i]);
+        ck_assert_str_eq(rig.text, "alice@example.org");
+        ck_assert_msg(log_in(names[i], "alice@example.org", "wonderlanD", NULL) == AUTH_FAILED, "%s", names[i]);
+        ck_assert_str_eq(rig.text, "");
+    }
+    stop();
+}
+END_TEST
+
+START_TEST(unknown_users)
+{
+    start("");
+    ck_assert_int_eq(log_in("PLAIN", "bob@example.org", "wonderland", NULL), AUTH_FAILED);
+    ck_assert_int_eq(log_in("SCRAM-SHA-256", "bob@example.org", "wonderland", NULL), AUTH_FAILED);
+    ck_assert_int_eq(log_in("PLAIN", "", "", NULL), AUTH_FAILED);
+    stop();
+}
+END_TEST
+
+START_TEST(nobody_acts_for_another)
+{
+    char *bob = secret_make("builder", NULL), *line = mem_printf("bob@example.org:%s\n", bob);
+
+    start(line);
+    ck_assert_int_eq(log_in("PLAIN", "alice@example.org", "wonderland", "alice@example.org"), AUTH_OK);
+    ck_assert_int_eq(log_in("PLAIN", "alice@example.org", "wonderland", "bob@example.org"), AUTH_FAILED);
+    ck_assert_int_eq(log_in("PLAIN", "alice@example.org", "builder", NULL), AUTH_FAILED);
+    stop();
+    free(bob);
+    free(line);
+}
+END_TEST
+
+/* A made-up salt must not tell who exists: always the same for one name, another for another. */
+START_TEST(a_made_up_salt_is_steady)
+{
+    static const unsigned char one[SECRET_SEED] = {1}, other[SECRET_SEED] = {2};
+    struct secret_made_up a, b, c, d;
+
+    ck_assert_int_eq(secret_make_up(&a, one, "bob@example.org"), 0);
+    ck_assert_int_eq(secret_make_up(&b, one, "bob@example.org"), 0);
+    ck_assert_int_eq(secret_make_up(&c, one, "eve@example.org"), 0);
+    ck_assert_int_eq(secret_make_up(&d, other, "bob@example.org"), 0);
+    ck_assert_str_eq(a.salt, b.salt);
+    ck_assert_str_ne(a.salt, c.salt);
+    ck_assert_str_ne(a.salt, d.salt);
+    ck_assert_uint_eq(strlen(a.salt), 24); /* as long as one of ours */
+}
+END_TEST
+
+START_TEST(without_scram_secrets_it_is_not_offered)
+{
+    start("carol@example.org:$y$j9T$9HLb/eChSmMakbC8o8Ph30$9/3QFODr28gffZsiI2GIi7k4NUAWxUKDKDkq4QFZxl4\n");
+    ck_assert_str_eq(auth_client_mechanisms(rig.client), "PLAIN LOGIN");
+    begin("SCRAM-SHA-256", "biwsbj1hLHI9eA==");
+    ck_assert_int_eq(wait_answer(), AUTH_UNKNOWN);
+    begin("PLAI", "");
+    ck_assert_int_eq(wait_answer(), AUTH_UNKNOWN);
+    stop();
+}
+END_TEST
+
+START_TEST(what_is_malformed)
+{
+    struct auth_talk *t;
+
+    start("");
+    begin("PLAIN", "eA==");
+    ck_assert_int_eq(wait_answer(), AUTH_MALFORMED);
+    t = begin("PLAIN", NULL);
+    ck_assert_int_eq(wait_answer(), AUTH_CONTINUE);
+    ck_assert_str_eq(rig.text, "");
+    auth_step(t, "eA==", 4);
+    ck_assert_int_eq(wait_answer(), AUTH_MALFORMED);
+    begin("SCRAM-SHA-256", "eA==");
+    ck_assert_int_eq(wait_answer(), AUTH_MALFORMED);
+    stop();
+}
+END_TEST
+
+START_TEST(cancelled_and_forgotten)
+{
+    struct auth_talk *t;
+
+    start("");
+    for (unsigned i = 0; i < 50; i++) {
+        t = begin("PLAIN", "AGFsaWNlQGV4YW1wbGUub3JnAHdvbmRlcmxhbmQ=");
+        auth_cancel(&t);
+        ck_assert_ptr_null(t);
+    }
+    ck_assert_int_eq(log_in("PLAIN", "alice@example.org", "wonderland", NULL), AUTH_OK);
+    stop();
+}
+END_TEST
+
+START_TEST(a_dead_process)
+{
+    struct auth_talk *t;
+
+    start("");
+    t = begin("LOGIN", NULL);
+    ck_assert_int_eq(wait_answer(), AUTH_CONTINUE);
+    close(rig.leader);
+    pthread_join(rig.thread, NULL);
+    auth_step(t, "YWxpY2U=", 8);
+    ck_assert_int_eq(wait_answer(), AUTH_UNAVAILABLE);
+    begin("PLAIN", "eA==");
+    ck_assert(!rig.answered); /* never from inside */
+    ck_assert_int_eq(wait_answer(), AUTH_UNAVAILABLE);
+    ck_assert_str_eq(auth_client_mechanisms(rig.client), "SCRAM-SHA-256 PLAIN LOGIN"); /* 454 is better than none */
+    close(rig.setup.leader_fd);
+    auth_client_free(&rig.client);
+    loop_free(&rig.loop);
+    conf_users_free(&rig.users);
+}
+END_TEST
+
+/* A worker that was taken over sends what it likes: the process lives, and others are served. */
+START_TEST(a_worker_that_talks_nonsense)
+{
+    static const char junk[] = "junk";
+    uint32_t type;
+    struct err e;
+    int fd[2];
+
+    start("");
+    for (type = 0; type < 6; type++) {
+        ck_assert_int_eq(chan_pair(fd, &e), 0);
+        ck_assert_int_eq(chan_send_wait(rig.leader, 5000, AUTH_ADD_WORKER, NULL, 0, &fd[0], 1, &e), 1);
+        close(fd[0]);
+        (void)chan_send(fd[1], type, junk, sizeof junk, NULL, 0, NULL);
+        close(fd[1]);
+    }
+    ck_assert_int_eq(log_in("PLAIN", "alice@example.org", "wonderland", NULL), AUTH_OK);
+    stop();
+}
+END_TEST
+
+START_TEST(guessers_wait_and_are_turned_away)
+{
+    int64_t before;
+
+    start("");
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_int_eq(log_in("PLAIN", "alice@example.org", "x", NULL), AUTH_FAILED);
+    before = clock_now().mono_us;
+    ck_assert_int_eq(log_in("PLAIN", "alice@example.org", "x", NULL), AUTH_FAILED);
+    ck_assert_int_ge(clock_now().mono_us - before, 400000);
+    stop();
+}
+END_TEST
+
+SUITE_MAIN("auth", each_mechanism, unknown_users, nobody_acts_for_another, a_made_up_salt_is_steady,
+           without_scram_secrets_it_is_not_offered, what_is_malformed, cancelled_and_forgotten, a_dead_process,
+           a_worker_that_talks_nonsense, guessers_wait_and_are_turned_away)
