@@ -96,6 +96,15 @@ const struct explanation explain_replies[] = {
      "nothing here"},
     {"550 5.1.1&no such mailbox", "postern", "The domain is ours and has no such mailbox.", "the recipient's address",
      "mailboxes, mailbox-file, aliases and catch-all of the domain; after a change: postern reload"},
+    {"550&says the server that has the mailboxes", "postern",
+     "The domain's recipients are verified at the next hop, and that server refused this one.",
+     "the recipient's address",
+     "the next hop's list of mailboxes; its answer is in the event smtp.mailbox-does-not-exist, and is remembered for "
+     "ten "
+     "minutes"},
+    {"450 4.4.3&cannot be asked", "postern",
+     "The domain's recipients are verified at the next hop, which cannot be asked now: the sender keeps the mail.",
+     HERE, "is the next hop up? The event smtp.rcpt-unverified says what was seen"},
     {"550 5.1.2&cannot be a domain", "postern", "What stands behind the @ cannot be a domain name.",
      "the recipient's address", "nothing here"},
     {"550 5.1.2&address literal", "postern",

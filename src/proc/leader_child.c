@@ -12,6 +12,31 @@
 
 #define SEND_MS 5000
 
+/* Where that fails the worker answers 454 or 450, and the next such process brings another channel. */
+static void introduce(struct leader_child *c, uint32_t to_child, struct leader_worker *w, uint32_t to_worker)
+{
+    int fd[2];
+
+    if (!c->pid || c->fd < 0 || w->fd < 0 || chan_pair(fd, NULL) < 0)
+        return;
+    if (chan_send_wait(c->fd, SEND_MS, to_child, NULL, 0, &fd[0], 1, NULL) == 1)
+        (void)chan_send_wait(w->fd, SEND_MS, to_worker, NULL, 0, &fd[1], 1, NULL);
+    close(fd[0]);
+    close(fd[1]);
+}
+
+static void introduce_to_relay(struct leader *l, struct leader_worker *w)
+{
+    if (l->asks)
+        introduce(&l->relay, RELAY_ADD_WORKER, w, SERVER_VERIFY);
+}
+
+void leader_introduce(struct leader *l, struct leader_worker *w)
+{
+    introduce(&l->auth, AUTH_ADD_WORKER, w, SERVER_AUTH);
+    introduce_to_relay(l, w);
+}
+
 int leader_fork_relay(struct leader *l, struct err *e)
 {
     int mine[2] = {-1, -1}, store[2] = {-1, -1};
@@ -35,6 +60,8 @@ int leader_fork_relay(struct leader *l, struct err *e)
     close(store[1]);
     c->fd = mine[0];
     c->ready = false;
+    for (unsigned i = 0; i < l->worker_count; i++)
+        introduce_to_relay(l, &l->workers[i]);
     return 0;
 fail:
     for (int i = 0; i < 2; i++) {
@@ -45,19 +72,6 @@ fail:
     }
     c->pid = 0;
     return -1;
-}
-
-/* Without it the worker answers 454, and the next auth process brings another channel. */
-void leader_introduce(struct leader *l, struct leader_worker *w)
-{
-    int fd[2];
-
-    if (!l->auth.pid || w->fd < 0 || chan_pair(fd, NULL) < 0)
-        return;
-    if (chan_send_wait(l->auth.fd, SEND_MS, AUTH_ADD_WORKER, NULL, 0, &fd[0], 1, NULL) == 1)
-        (void)chan_send_wait(w->fd, SEND_MS, SERVER_AUTH, NULL, 0, &fd[1], 1, NULL);
-    close(fd[0]);
-    close(fd[1]);
 }
 
 int leader_fork_auth(struct leader *l, struct err *e)
@@ -83,7 +97,7 @@ int leader_fork_auth(struct leader *l, struct err *e)
     c->fd = fd[0];
     c->ready = false;
     for (unsigned i = 0; i < l->worker_count; i++)
-        leader_introduce(l, &l->workers[i]);
+        introduce(c, AUTH_ADD_WORKER, &l->workers[i], SERVER_AUTH);
     return 0;
 }
 

@@ -43,6 +43,7 @@ struct leader {
     int store_fd;
     bool store_ready;
     struct leader_child relay, auth;
+    bool asks;      /* some domain asks its next hop who exists */
     bool let_go;    /* DRAINING: the queue is another generation's now, or there is none */
     int64_t end_us; /* SHUTDOWN: transfers that still run are given up then; 0: no */
     struct leader_worker *workers;
@@ -66,7 +67,7 @@ void leader_send(struct leader *l, enum proc_msg type, const void *data, size_t 
 /* leader_child.c */
 int leader_fork_relay(struct leader *l, struct err *e);
 int leader_fork_auth(struct leader *l, struct err *e);
-/* A channel between that worker and the auth process, if both are there. */
+/* Channels between that worker and the auth process and, where next hops are asked, the relay, if they are there. */
 void leader_introduce(struct leader *l, struct leader_worker *w);
 void leader_child_readable(struct leader *l, struct leader_child *c);
 void leader_child_died(struct leader *l, struct leader_child *c, int status);

@@ -288,6 +288,14 @@ static bool needs_auth(const struct conf *c)
     return false;
 }
 
+static bool asks_next_hops(const struct conf *c)
+{
+    for (unsigned i = 0; i < c->domain_count; i++)
+        if (c->domains[i].verify_recipients)
+            return true;
+    return false;
+}
+
 static int fork_all(struct leader *l)
 {
     struct err e;
@@ -296,6 +304,7 @@ static int fork_all(struct leader *l)
         return leader_fail(l, e.text);
     l->relay.wanted = store_has_queue(l->gen->conf);
     l->let_go = !l->relay.wanted;
+    l->asks = asks_next_hops(l->gen->conf);
     if (l->relay.wanted && leader_fork_relay(l, &e) < 0)
         return leader_fail(l, e.text);
     l->auth.wanted = needs_auth(l->gen->conf);

@@ -84,7 +84,8 @@ static void obey(struct server *v, enum server_order order)
     case SERVER_CLOSE_OLD:
         shut_down(v, false);
         break;
-    case SERVER_AUTH: /* by on_leader(), since it brings something */
+    case SERVER_AUTH: /* by on_leader(), since they bring something */
+    case SERVER_VERIFY:
         break;
     }
 }
@@ -99,6 +100,14 @@ static void leader_lost(struct server *v)
     force_at(v, LEADERLESS_US);
 }
 
+static void take_verify(struct server *v, int fd)
+{
+    if (v->verify)
+        verify_client_use(v->verify, fd);
+    else
+        v->verify = verify_client_new(v->loop, fd);
+}
+
 static void on_leader(void *arg, unsigned what)
 {
     struct server *v = arg;
@@ -110,6 +119,8 @@ static void on_leader(void *arg, unsigned what)
     while ((r = chan_recv(v->setup->leader_fd, room, sizeof room, &m, NULL)) == 1) {
         if (m.type == SERVER_AUTH && m.nfds)
             auth_client_channel(v->auth, chan_msg_take(&m, 0));
+        if (m.type == SERVER_VERIFY && m.nfds)
+            take_verify(v, chan_msg_take(&m, 0));
         chan_msg_close(&m);
         obey(v, (enum server_order)m.type);
     }
@@ -248,6 +259,7 @@ void server_free(struct server **vp)
     session_free_dead(v);
     store_client_free(&v->sink);
     auth_client_free(&v->auth);
+    verify_client_free(&v->verify);
     watch_free(&v->store_watch);
     watch_free(&v->leader_watch);
     for (unsigned i = 0; i < v->setup->socket_count; i++)

@@ -18,6 +18,7 @@ enum server_order {
     SERVER_DRAIN,      /* stop accepting; sessions end by themselves, 60 s of silence outside a transaction: 421 */
     SERVER_SHUTDOWN,   /* stop accepting; 421 outside DATA now, limits.shutdown_data_time for DATA, then return */
     SERVER_AUTH,       /* with one descriptor: a channel to an auth process (auth/auth_msg.h) */
+    SERVER_VERIFY,     /* with one descriptor: a channel to a relay (relay/verify_msg.h) */
     SERVER_CLOSE_OLD,  /* a fifth generation appeared: 421 at the next boundary outside a transaction */
 };
 /* worker -> leader */

@@ -11,6 +11,7 @@
 #include "policy/admit.h"
 #include "policy/rcpt_rule.h"
 #include "policy/tls_offer.h"
+#include "relay/verify_client.h"
 #include "session/server.h"
 #include "sink/store_client.h"
 #include "smtp/engine.h"
@@ -61,6 +62,7 @@ struct server {
     unsigned sessions;
     uint64_t next_id;
     struct auth_client *auth;
+    struct verify_client *verify; /* NULL: no domain asks a next hop, or no relay yet */
     int64_t started_us;
     bool accepting, draining, store_gone, reported, leaderless, ready_said;
     int64_t force_us; /* when shutting down: sessions are cut off then; 0: no */
@@ -71,6 +73,7 @@ enum session_wait {
     SESSION_GREET,   /* the banner is delayed */
     SESSION_READ,    /* for the client */
     SESSION_AUTH,    /* for the auth process */
+    SESSION_VERIFY,  /* for the relay, which asks a next hop */
     SESSION_OPENING, /* for a file from the store */
     SESSION_COMMITTING,
     SESSION_STARTTLS, /* the 220 is on its way */
@@ -89,9 +92,10 @@ struct session {
     struct smtp_engine *engine;
     struct tls_conn *tls_next; /* held from before the 220 until the handshake */
     struct sink_message *message;
-    struct auth_talk *talk;    /* an AUTH exchange, NULL: none */
-    struct session_away *away; /* recipients for the queue, NULL: none */
-    struct fixup *fixup;       /* NULL: the content passes as it is */
+    struct auth_talk *talk;        /* an AUTH exchange, NULL: none */
+    struct session_away *away;     /* recipients for the queue, NULL: none */
+    struct asked_rcpt *asked_rcpt; /* one that a next hop is asked about, NULL: none */
+    struct fixup *fixup;           /* NULL: the content passes as it is */
     struct addr peer;
     struct addr_key address_key, network_key;
     uint64_t id;
@@ -159,11 +163,17 @@ int session_away_head(const struct session *s, struct buf *out, struct err *e);
 bool session_ask_auth(struct session *s, const struct smtp_action *a);
 void session_cancel_auth(struct session *s);
 
+/* session_verify.c: does the next hop take this recipient? domain: what stands for an empty one. As
+ * session_open_message(). */
+bool session_ask_next_hop(struct session *s, const struct rcpt_verdict *v, struct peer_text domain,
+                          const struct smtp_action *a);
+void session_cancel_verify(struct session *s);
+
 /* session_policy.c */
 void session_ask_sender(struct session *s, const struct smtp_action *a);
 void session_offer(struct session *s, struct tls_offer *o);
 void session_ask_tls(struct session *s);
-void session_ask_rcpt(struct session *s, const struct smtp_action *a);
+bool session_ask_rcpt(struct session *s, const struct smtp_action *a); /* as session_open_message() */
 
 /* session_tls.c */
 bool session_start_tls(struct session *s, const struct smtp_action *a); /* as session_open_message() */
@@ -179,6 +189,8 @@ void session_alarm(struct server *v, int64_t at_us);
 
 /* session_log.c */
 void session_log_event(struct session *s, const struct smtp_action *a);
+void session_log_verified(struct session *s, struct peer_text local, struct peer_text domain,
+                          const struct verify_answer *a);
 struct sender_verdict;
 void session_log_sender(struct session *s, struct peer_text sender, const struct sender_verdict *v);
 void session_log_end(struct session *s);

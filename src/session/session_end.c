@@ -22,6 +22,7 @@ static void leave_sink(struct session *s)
     if (s->wait == SESSION_COMMITTING)
         sink_forget(s->server->sink, s); /* it is delivered all the same; the client will send it again */
     session_cancel_auth(s);
+    session_cancel_verify(s);
     session_abort(s);
     session_away_reset(s);
 }

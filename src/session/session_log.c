@@ -185,7 +185,8 @@ void session_log_event(struct session *s, const struct smtp_action *a)
         log_words(s, LOG_LEVEL_DEBUG, "smtp.mail-from", a, "from");
         break;
     case SMTP_EVENT_RCPT_REFUSED:
-        log_words(s, LOG_LEVEL_INFO, rcpt_event(s), a, "to");
+        if (s->rcpt_reason != RCPT_VERIFY) /* session_log_verified() has said more */
+            log_words(s, LOG_LEVEL_INFO, rcpt_event(s), a, "to");
         break;
     case SMTP_EVENT_REFUSED:
         log_refused_command(s, a);
@@ -245,6 +246,29 @@ static void note_left(struct session *s)
     log_str(&l, "reason", tls_reason_name((enum tls_reason)s->reason));
     log_int(&l, "total", e->count);
     log_str(&l, "hint", "clients of this network see no STARTTLS and leave; their mail waits with them: postern why");
+    log_end(&l);
+}
+
+/* A recipient that the next hop was asked about; a cached yes costs a line at debug alone, as any other recipient. */
+void session_log_verified(struct session *s, struct peer_text local, struct peer_text domain,
+                          const struct verify_answer *a)
+{
+    enum log_level level = a->verdict == VERIFY_YES ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+    struct log_line l;
+
+    if (!may_log(s, level))
+        return;
+    session_begin(s, &l, level,
+                  a->verdict == VERIFY_YES  ? "smtp.rcpt-to"
+                  : a->verdict == VERIFY_NO ? "smtp.mailbox-does-not-exist"
+                                            : "smtp.rcpt-unverified");
+    log_peer(&l, "to", local);
+    log_peer(&l, "domain", domain);
+    log_str(&l, "result", verify_verdict_name(a->verdict));
+    if (a->code)
+        log_int(&l, "code", a->code);
+    if (a->text.n)
+        log_peer(&l, "details", a->text);
     log_end(&l);
 }
 

@@ -156,19 +156,22 @@ static void take(struct session *s, const struct rcpt_verdict *r, const struct s
     free(here);
 }
 
-void session_ask_rcpt(struct session *s, const struct smtp_action *a)
+bool session_ask_rcpt(struct session *s, const struct smtp_action *a)
 {
     struct smtp_verdict v = {0};
     struct rcpt_verdict r;
 
     rcpt_rule(&r, s->server->conf, a->rcpt_local, a->rcpt_domain, s->may_relay);
     s->rcpt_reason = (uint8_t)r.reason;
+    if (r.reason == RCPT_VERIFY)
+        return session_ask_next_hop(s, &r, domain_of(s, a), a);
     if (r.mailbox_count || r.away) {
         take(s, &r, a);
-        return;
+        return true;
     }
     v.code = r.code;
     v.enhanced = r.enhanced;
     v.text = r.text;
     smtp_engine_answer(s->engine, &v);
+    return true;
 }

@@ -74,8 +74,7 @@ static bool act(struct session *s, const struct smtp_action *a)
         session_ask_sender(s, a);
         return true;
     case SMTP_ASK_RCPT:
-        session_ask_rcpt(s, a);
-        return true;
+        return session_ask_rcpt(s, a);
     case SMTP_ASK_AUTH:
         return session_ask_auth(s, a);
     case SMTP_CANCEL_AUTH:

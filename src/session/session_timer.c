@@ -25,7 +25,8 @@ void session_deadline(struct session *s)
     case SESSION_HANDSHAKE:
         seconds = l->command_timeout < HANDSHAKE_SECONDS ? l->command_timeout : HANDSHAKE_SECONDS;
         break;
-    case SESSION_AUTH: /* the client of the auth process has a shorter patience of its own */
+    case SESSION_AUTH: /* auth process and relay have a shorter patience of their own */
+    case SESSION_VERIFY:
         seconds = l->command_timeout;
         break;
     /* The store answers, or dies and is noticed; these are the last nets. They are a little shorter than what a client

@@ -13,6 +13,7 @@ class Hop:
 
     def __init__(self, lmtp=False):
         self.lmtp, self.tls, self.refuse, self.got = lmtp, None, {}, []
+        self.asked = []  # every recipient of RCPT
         self.lock = threading.Lock()
         probe = socket.socket()
         probe.bind(("127.0.0.1", 0))
@@ -73,6 +74,8 @@ class Hop:
                 say("250 2.1.0 ok")
             elif verb == "RCPT":
                 rcpt = re.search(rb"<(.*?)>", line).group(1).decode()
+                with self.lock:
+                    self.asked.append(rcpt)
                 if rcpt in self.refuse:
                     say(self.refuse[rcpt])
                 else:
@@ -113,5 +116,6 @@ delivery "hop" {{ type = {"lmtp" if hop.lmtp else "smtp"} address = "127.0.0.1:{
 delivery "out" {{ type = smtp address = "127.0.0.1:{hop.port}" {more} }}
 relay {{ delivery = "out" }}
 domain "away.test" {{ mailboxes = {{"carol"}} deliver = "hop" }}
+domain "ask.test" {{ verify-recipients = yes deliver = "hop" }}
 queue {{ first-retry = 1s longest-retry = 2s }}
 ''', options=options, **kw)
