@@ -2,58 +2,13 @@
 """kill -9 of every process in turn, under load: what got 250 is in the Maildir exactly as sent, nothing else is."""
 import pathlib
 import sys
-import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from postern import *  # noqa: E402,F403
+from load import Load, body_of  # noqa: E402
 
 ONE = {"mx": {"tls": "starttls"}}
-
-
-def body_of(number):
-    return b"Subject: %d\n\n" % number + b"%08d line of the message\n" % number * (1 + number % 200)
-
-
-class Load:
-    """Clients that go on whatever happens, and remember what was acknowledged."""
-
-    def __init__(self, d, clients=4):
-        self.d, self.stop = d, threading.Event()
-        self.lock, self.sent, self.acked = threading.Lock(), 0, set()
-        self.threads = [threading.Thread(target=self.work) for _ in range(clients)]
-        for t in self.threads:
-            t.start()
-
-    def next(self):
-        with self.lock:
-            self.sent += 1
-            return self.sent
-
-    def work(self):
-        while not self.stop.is_set():
-            try:
-                with self.d.client(timeout=10) as c:
-                    c.hello()
-                    while not self.stop.is_set():
-                        n = self.next()
-                        if c.deliver(body_of(n)).code == 250:
-                            with self.lock:
-                                self.acked.add(n)
-            except (OSError, EOFError, AssertionError, ValueError):
-                self.stop.wait(0.01)
-
-    def more(self, count=30):
-        """Waits until so many more were acknowledged."""
-        with self.lock:
-            goal = len(self.acked) + count
-        wait_until(lambda: len(self.acked) >= goal)
-
-    def end(self):
-        self.stop.set()
-        for t in self.threads:
-            t.join(PATIENCE)
-            assert not t.is_alive()
 
 
 class Kill(DaemonTest):
