@@ -88,10 +88,17 @@ def wait_for(what, seconds=60, pause=0.005):
 class Postern:
     name = "postern"
 
-    def __init__(self, binary, base):
+    def __init__(self, binary, base, onward=None):
         os.environ["POSTERN"] = str(binary)
         import postern
-        self.d = postern.Daemon(base=str(base), lab=False, start=False, options={"workers": "0", "max-messages-per-session": "1000000"})
+        more = {}
+        if onward:
+            more = {"listeners": {"mx": {"tls": "off", "relay-from": '{"127.0.0.1"}'}}, "extra": f'''
+delivery "out" {{ type = smtp address = "127.0.0.1:{onward}" }}
+relay {{ delivery = "out" }}
+'''}
+        self.d = postern.Daemon(base=str(base), lab=False, start=False,
+                                options={"workers": "0", "max-messages-per-session": "1000000"}, **more)
         self.d.start()
 
     def port(self, listener):
@@ -103,8 +110,8 @@ class Postern:
     def new(self):
         return self.d.mail / "example.test" / "alice" / "new"
 
-    def note(self):
-        return ""
+    def queued(self):
+        return sum(not name.startswith(".") for name in os.listdir(self.d.state / "queue"))
 
     def stop(self):
         self.d.stop()
@@ -114,7 +121,7 @@ class Postern:
 class Postfix:
     name = "Postfix"
 
-    def __init__(self, base):
+    def __init__(self, base, onward=None):
         import postern
         import private_postfix
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="postfix-", dir=base))
@@ -134,7 +141,8 @@ class Postfix:
             "virtual_mailbox_maps": "inline:{ {alice@example.test = alice/} }",
             "virtual_uid_maps": f"static:{nobody.pw_uid}", "virtual_gid_maps": f"static:{nobody.pw_gid}",
             "smtpd_peername_lookup": "no",  # no time lost in DNS: postern asks nobody either
-            "smtpd_tls_security_level": "may", "smtpd_tls_cert_file": chain, "smtpd_tls_key_file": key}, self.number)
+            "smtpd_tls_security_level": "may", "smtpd_tls_cert_file": chain, "smtpd_tls_key_file": key,
+            **({"relayhost": f"[127.0.0.1]:{onward}"} if onward else {})}, self.number)
         self.p.start()
 
     def port(self, listener):
@@ -146,9 +154,35 @@ class Postfix:
     def new(self):
         return self.mail / "alice" / "new"
 
+    def queued(self):
+        return sum(len(files) for name in ("maildrop", "incoming", "active", "deferred")
+                   for _, _, files in os.walk(self.p.queue / name))
+
     def stop(self):
         self.p.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Sink:
+    """Postfix's smtp-sink: takes everything, keeps nothing. It costs the same on both sides."""
+
+    def __init__(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        user = ["-u", "nobody"] if os.geteuid() == 0 else []
+        self.p = subprocess.Popen(["smtp-sink", *user, f"127.0.0.1:{self.port}", "1000"], stderr=subprocess.DEVNULL,
+                                  env=dict(os.environ, PATH="/usr/sbin:" + os.environ["PATH"]))
+
+        def listens():
+            """the sink"""
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return True
+        wait_for(listens)
+
+    def stop(self):
+        self.p.kill()
+        self.p.wait()
 
 
 def count(directory):
@@ -341,6 +375,54 @@ class Bench:
             v = self.median(a, "ratio")
             self.row(f"500 clients send a byte a second in {'a command' if where == 'command' else 'DATA'}: throughput of others",
                      v, " %", "at least 90 %", v >= 90, "before: %.0f/s" % self.median(a, "before"), "%.0f")
+
+    def onward(self, server, *words):
+        """Taken into the queue, and out of it: until nothing is left there."""
+        settle()
+        before, begin = cpu(server.pid()), time.monotonic()
+        out = self.loadgen(server, "mx", "--to", "out@remote.test", *words, seconds=300)
+        taken = time.monotonic() - begin
+
+        def empty():
+            """the queue is not empty"""
+            return server.queued() == 0
+        wait_for(empty, seconds=300, pause=0.02)
+        out["seconds"] = time.monotonic() - begin
+        out["through"] = out["messages"] / out["seconds"]
+        out["taken"] = out["messages"] / taken
+        out["cpu"] = (cpu(server.pid()) - before) / max(1, out["messages"]) * 1000
+        return out
+
+    def case_onward(self, p, x):
+        if not shutil.which("smtp-sink", path="/usr/sbin:" + os.environ["PATH"]):
+            self.problems.append("onward: smtp-sink is not installed (Debian: postfix)")
+            return
+        sink = Sink()
+        ours = Postern(self.build / "postern", self.base, onward=sink.port)
+        other = None
+        try:
+            if x:
+                other = Postfix(self.base, onward=sink.port)
+            words = ("--sessions", 16, "--messages", 25)
+            a = self.rounds("onward", lambda: self.onward(ours, *words, "--repeat", self.args.scale * 6 + 1))
+            b = other and self.rounds("Postfix onward", lambda: self.onward(other, *words, "--repeat", self.args.scale + 1))
+            v, rate = self.median(a, "cpu"), self.median(a, "through")
+            least = b and 5 * self.median(b, "through")
+            most = b and self.median(b, "cpu") / 3
+            self.row("16 sessions, 4 KiB, through the queue to a sink: messages per second", rate, "/s",
+                     b and f"at least {least:.0f} (5 x Postfix)", b and rate >= least,
+                     b and "%.0f/s (1/%.1f)" % (self.median(b, "through"), rate / self.median(b, "through")), "%.0f")
+            self.row("  taken into the queue, messages per second", self.median(a, "taken"), "/s", None, None,
+                     b and "%.0f/s" % self.median(b, "taken"), "%.0f")
+            self.row("  CPU s per 1,000", v, "", b and "at most %.3f (1/3 of Postfix)" % most, b and v <= most,
+                     b and "%.2f (%.1f x)" % (self.median(b, "cpu"), self.median(b, "cpu") / v), "%.3f")
+        finally:
+            if other:
+                other.stop()
+            if self.problems:
+                print(ours.d.log_text()[-2000:], file=sys.stderr)
+            ours.stop()
+            sink.stop()
 
     def generator(self):
         argv = [str(self.build / "bench" / "loadgen"), "--sink", "--json", "--sessions", "16", "--messages", "20", "--repeat", "200"]
