@@ -124,6 +124,12 @@ static void say_damaged(struct queue *q, const char *id, const struct err *e)
     log_end(&l);
 }
 
+void queue_forget(struct queue *q, struct queue_message *m)
+{
+    queue_answer_forget(q, m);
+    queue_table_drop(&q->table, m);
+}
+
 int queue_need_file(struct queue *q, struct queue_message *m)
 {
     struct err e = {""};
@@ -135,7 +141,7 @@ int queue_need_file(struct queue *q, struct queue_message *m)
         say_damaged(q, m->id, &e);
     m->gone = true;
     if (!m->running && !m->dirty)
-        queue_table_drop(&q->table, m);
+        queue_forget(q, m);
     return -1;
 }
 
@@ -211,6 +217,7 @@ static void let_go(struct queue *q)
     if (q->scan)
         closedir(q->scan);
     q->scan = NULL;
+    queue_answer_cut(q);
     queue_table_clear(&q->table);
     q->scheduling = false;
     flock(q->lock_fd, LOCK_UN);
@@ -290,8 +297,7 @@ static void take_inbox(struct queue *q)
         queue_run_relay(q, relays[i]);
     for (; ask; ask = next) {
         next = ask->next;
-        queue_answer(q, (struct span){ask->text, ask->n}, ask->fd);
-        close(ask->fd);
+        queue_answer_begin(q, (struct span){ask->text, ask->n}, ask->fd);
         free(ask);
     }
 }
@@ -335,7 +341,7 @@ static void schedule(struct queue *q)
     settle_all(q);
 }
 
-static int patience_ms(const struct queue *q)
+static int schedule_ms(const struct queue *q)
 {
     int64_t us;
 
@@ -352,7 +358,8 @@ static int patience_ms(const struct queue *q)
 
 static void wait_for_something(struct queue *q)
 {
-    struct pollfd p[QUEUE_RELAYS + 2];
+    struct pollfd p[QUEUE_RELAYS + 2 + QUEUE_TALKS];
+    unsigned talks = queue_answer_poll(q, p + QUEUE_RELAYS + 2);
     uint64_t count;
 
     p[0] = (struct pollfd){.fd = q->wake_fd, .events = POLLIN};
@@ -360,9 +367,10 @@ static void wait_for_something(struct queue *q)
     for (unsigned i = 0; i < QUEUE_RELAYS; i++)
         p[i + 2] =
             (struct pollfd){.fd = q->relays[i].fd, .events = (short)(q->relays[i].blocked ? POLLIN | POLLOUT : POLLIN)};
-    (void)poll(p, QUEUE_RELAYS + 2, patience_ms(q));
+    (void)poll(p, QUEUE_RELAYS + 2 + talks, queue_answer_patience_ms(q, schedule_ms(q)));
     (void)!read(q->wake_fd, &count, sizeof count);
     q->now_us = clock_now().real_us;
+    queue_answer_polled(q, p + QUEUE_RELAYS + 2, talks);
     for (unsigned i = 0; i < QUEUE_RELAYS; i++) {
         if (p[i + 2].revents & POLLOUT)
             q->relays[i].blocked = false;
@@ -388,6 +396,7 @@ static void *queue_thread(void *arg)
     q->now_us = clock_now().real_us;
     while (!is_stopped(q)) {
         take_inbox(q);
+        queue_answer_go(q);
         if (!q->scheduling && !q->draining)
             take_over(q);
         if (q->scheduling)
@@ -465,16 +474,24 @@ bool queue_is_idle(struct queue *q)
 void queue_ask(struct queue *q, struct span request, int fd)
 {
     struct queue_question *ask = mem_alloc(sizeof *ask + request.n + 1), **last = &q->questions;
+    unsigned others = 0;
 
     ask->fd = fd;
     ask->n = request.n;
     memcpy(ask->text, request.p, request.n);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     pthread_mutex_lock(&q->lock);
-    while (*last)
-        last = &(*last)->next;
-    *last = ask;
+    for (; *last; last = &(*last)->next)
+        others++;
+    if (others < QUEUE_QUESTIONS) {
+        *last = ask;
+        ask = NULL;
+    }
     pthread_mutex_unlock(&q->lock);
     wake(q);
+    if (ask)
+        close(fd);
+    free(ask);
 }
 
 static void close_all(struct queue *q)
@@ -506,6 +523,7 @@ void queue_free(struct queue **qp)
         queue_run_end(q, &q->relays[i]);
     if (q->scan)
         closedir(q->scan);
+    queue_answer_free(q);
     if (q->scheduling)
         queue_table_clear(&q->table);
     while ((ask = q->questions)) {

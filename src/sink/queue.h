@@ -66,8 +66,10 @@ void queue_add_relay(struct queue *q, int fd);
  * queue_is_idle() says when that is so. Messages are still accepted into the queue. */
 void queue_drain(struct queue *q);
 bool queue_is_idle(struct queue *q);
-/* A command (queue_command.h) as it came; the answer is written to fd, a memory file or pipe nobody waits on, and fd is
- * closed then: the end of file is the end of the answer. */
+/* A command (queue_command.h) as it came; the answer is written to fd, a socket, pipe or memory file, and fd is closed
+ * then: the end of file is the end of the answer. It is made non-blocking: nobody waits for a slow reader, who holds
+ * 64 KiB of memory at most, and one who hangs up has ended what was not done yet. While another store has the queue, or
+ * names are still being read, questions wait. */
 void queue_ask(struct queue *q, struct span request, int fd);
 /* Ends the thread: what runs is forgotten, as after a kill. */
 void queue_free(struct queue **q);

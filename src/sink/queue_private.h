@@ -1,9 +1,11 @@
 /* Inside the scheduler: queue.c (thread, loop, scan), queue_run.c (transfers), queue_settle.c (what became of a message),
- * queue_report.c (reports), queue_answer.c (commands). Everything but the inbox is the thread's alone. */
+ * queue_report.c (reports), queue_answer.c (commands), queue_json.c (what they say). Everything but the inbox is the
+ * thread's alone. */
 #ifndef SINK_QUEUE_PRIVATE_H
 #define SINK_QUEUE_PRIVATE_H
 
 #include <dirent.h>
+#include <poll.h>
 #include <pthread.h>
 
 #include "base/chan.h"
@@ -13,6 +15,8 @@
 #include "sink/relay_msg.h"
 
 #define QUEUE_RELAYS 4u
+#define QUEUE_QUESTIONS 64u             /* that nobody has looked at */
+#define QUEUE_TALKS 16u                 /* that are being answered */
 #define QUEUE_RETRY_US INT64_C(3000000) /* when the disk did not do what it should */
 
 struct queue_relay {
@@ -58,6 +62,7 @@ struct queue {
     uint64_t damaged;
     struct queue_relay relays[QUEUE_RELAYS];
     struct queue_transfer *transfers;
+    struct queue_talk *talks; /* queue_answer.c's */
     uint32_t next_number, next_report;
     struct queue_message **dirty; /* to be settled before the turn ends */
     unsigned dirty_count, dirty_cap;
@@ -70,6 +75,8 @@ void queue_look_at(struct queue *q, const char *name);      /* a name in the dir
 void queue_touch(struct queue *q, struct queue_message *m); /* to be settled in this turn */
 /* Its file, loaded. -1: it is gone or damaged, and so is the record if nothing of it runs. */
 int queue_need_file(struct queue *q, struct queue_message *m);
+/* Out of the table, and out of sight of whoever was about to look at it. */
+void queue_forget(struct queue *q, struct queue_message *m);
 /* queue_run.c */
 void queue_run_start(struct queue *q); /* whatever is due */
 void queue_run_relay(struct queue *q, int fd);
@@ -82,6 +89,18 @@ void queue_take_entry(struct queue_message *m, const struct queue_entry *en); /*
 /* queue_report.c: reports on everything that is to be told now. -1: one could not be made; again later. */
 int queue_report(struct queue *q, struct queue_message *m, const bool *late);
 /* queue_answer.c */
-void queue_answer(struct queue *q, struct span request, int fd);
+void queue_answer_begin(struct queue *q, struct span request, int fd); /* fd: non-blocking, its from now on */
+void queue_answer_go(struct queue *q);                                 /* one turn of all of them */
+void queue_answer_forget(struct queue *q, const struct queue_message *m);
+void queue_answer_cut(struct queue *q); /* the table is emptied */
+void queue_answer_free(struct queue *q);
+int queue_answer_patience_ms(const struct queue *q, int otherwise);
+unsigned queue_answer_poll(const struct queue *q, struct pollfd *p); /* QUEUE_TALKS at most */
+void queue_answer_polled(struct queue *q, const struct pollfd *p, unsigned n);
+/* queue_json.c: whole lines; queue_json_key: ,"key":"value" */
+void queue_json_line(struct buf *out, const struct queue *q, const struct queue_message *m);
+void queue_json_whole(struct buf *out, const struct queue *q, const struct queue_message *m); /* m->file is loaded */
+void queue_json_status(struct buf *out, const struct queue *q);
+void queue_json_key(struct buf *out, const char *key, const char *value);
 
 #endif

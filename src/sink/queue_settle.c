@@ -106,7 +106,7 @@ static void finish(struct queue *q, struct queue_message *m)
     log_int(&l, "rcpts", m->rcpts);
     log_int(&l, "elapsed", (q->now_us - m->arrived_us) / 1000);
     log_end(&l);
-    queue_table_drop(&q->table, m);
+    queue_forget(q, m);
 }
 
 static int write_lines(struct queue *q, struct queue_message *m)
@@ -137,7 +137,7 @@ static void forget(struct queue *q, struct queue_message *m)
     char id[QUEUE_FILE_ID_MOST + 1];
 
     snprintf(id, sizeof id, "%s", m->id);
-    queue_table_drop(&q->table, m);
+    queue_forget(q, m);
     queue_look_at(q, id);
 }
 

@@ -25,8 +25,8 @@ bool store_needs_fsuid(const struct store *s);
  * STORE_ADD_RELAY with one descriptor, the store's end of a channel to a relay (relay_msg.h);
  * STORE_QUEUE_DRAIN: this generation ends, another one shall schedule; STORE_QUEUE_LET_GO is the answer, once, when the
  * relay has reported what ran. Messages are accepted into the queue until the end;
- * STORE_QUEUE_ASK with a request (queue_command.h) and one descriptor, of a memory file: the answer is written to it,
- * its last line begins with {"ok":. Without a queue it is closed with nothing written. */
+ * STORE_QUEUE_ASK with a request (queue_command.h) and one descriptor, as for queue_ask(): the answer is written to
+ * it, its last line begins with {"ok":. Without a queue it is closed with nothing written. */
 enum store_order { STORE_ADD_WORKER = 1, STORE_ADD_RELAY, STORE_QUEUE_DRAIN, STORE_QUEUE_ASK };
 enum store_report { STORE_READY = 100, STORE_QUEUE_LET_GO };
 

@@ -463,6 +463,118 @@ START_TEST(requests_are_checked)
 }
 END_TEST
 
+/* ---- answers */
+
+#define MANY 1500
+
+static int ask_slowly(const struct queue_rig *r, const char *request)
+{
+    int fd[2], least = 1;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+    setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+    queue_ask(r->q, span_str(request), fd[0]);
+    return fd[1];
+}
+
+/* To the end. */
+static char *read_all(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    struct buf b = {0};
+    char *text;
+    ssize_t n;
+
+    while (poll(&p, 1, RIG_DEADLINE_MS) == 1 && (n = read(fd, buf_space(&b, 4096), 4096)) > 0)
+        buf_added(&b, (size_t)n);
+    ck_assert_msg(p.revents, "no answer in time");
+    close(fd);
+    text = mem_strn(b.len ? buf_data(&b) : "", b.len);
+    buf_clear(&b);
+    return text;
+}
+
+static void put_many(struct queue_rig *r)
+{
+    queue_rig_dir(r);
+    for (unsigned i = 0; i < MANY; i++) {
+        char id[16];
+
+        snprintf(id, sizeof id, "m%04u", i);
+        queue_rig_put(r, id, "alice@example.org", "smarthost", "b@example.net", 20000 - i * 10, NULL);
+    }
+    queue_rig_start(r);
+}
+
+START_TEST(a_slow_reader_is_waited_for_by_nobody)
+{
+    struct queue_rig r;
+    unsigned seen = 0;
+    char last[16] = "", first[16], *text;
+    int fd;
+
+    put_many(&r);
+    fd = ask_slowly(&r, "list");
+    ck_assert_int_eq(read(fd, first, 1), 1); /* it has begun, and cannot go on */
+    queue_rig_relay(&r);
+    rig_relay_get(r.relay, &t);
+    rig_relay_all(r.relay, &t, RELAY_DELIVERED, RELAY_HEALTH_GOOD);
+    ck_assert(queue_rig_says(&r, "delete older=10000", "\"ok\":true")); /* what it rests at goes */
+    ck_assert(queue_rig_says(&r, "status", "\"messages\":"));
+    text = read_all(fd);
+    for (char *p = strstr(text, "\"id\":\""); p; p = strstr(p + 1, "\"id\":\""), seen++) {
+        ck_assert_msg(memcmp(p + 6, last, 5) != 0, "twice: %s", last);
+        memcpy(last, p + 6, 5);
+    }
+    ck_assert_uint_gt(seen, 300);
+    ck_assert_uint_lt(seen, MANY);
+    ck_assert_str_eq(last, "m1499");
+    ck_assert_str_eq(strrchr(text, '{') - 1, strstr(text, "\n{\"ok\":true,\"count\":"));
+    free(text);
+    queue_rig_end(&r);
+}
+END_TEST
+
+START_TEST(so_many_may_ask)
+{
+    struct queue_rig r;
+    char *text;
+    int fd[16], gone;
+
+    put_many(&r);
+    for (unsigned i = 0; i < 16; i++)
+        fd[i] = ask_slowly(&r, "list");
+    text = read_all(ask_slowly(&r, "status"));
+    ck_assert_ptr_nonnull(strstr(text, "{\"ok\":false,\"error\":\"too many ask"));
+    free(text);
+    close(fd[0]); /* hung up */
+    queue_rig_until(queue_rig_says(&r, "status", "\"ok\":true"), "a place");
+    gone = ask_slowly(&r, "list from=alice@example.org older=1");
+    close(gone);
+    for (unsigned i = 1; i < 16; i++) {
+        text = read_all(fd[i]);
+        ck_assert_ptr_nonnull(strstr(text, "{\"ok\":true,\"count\":1500}"));
+        free(text);
+    }
+    queue_rig_end(&r);
+}
+END_TEST
+
+START_TEST(answers_are_ascii)
+{
+    struct queue_rig r;
+
+    queue_rig_dir(&r);
+    queue_rig_put(&r, "a1", "\xc3\xbc\xc2\x9b\xe2\x82\xac\xf0\x9f\x98\x80@example.org", "smarthost", "b\"@example.net",
+                  0, NULL);
+    queue_rig_put(&r, "a2", "\xfc@example.org", "smarthost", "b@example.net", 0, NULL);
+    queue_rig_start(&r);
+    ck_assert(queue_rig_says(&r, "list", "\"from\":\"\\u00fc\\u009b\\u20ac\\ud83d\\ude00@example.org\""));
+    ck_assert(queue_rig_says(&r, "list", "\"from\":\"\\u00fc@example.org\""));
+    queue_rig_end(&r);
+}
+END_TEST
+
 START_TEST(damaged_files_are_left_alone)
 {
     struct queue_rig r;
@@ -525,6 +637,8 @@ END_TEST
 START_TEST(one_schedules_and_hands_over)
 {
     struct queue_rig r, next;
+    char text[8192] = "";
+    int fd, mine;
 
     queue_rig_dir(&r);
     queue_rig_put(&r, "a1", "", "smarthost", "b@example.net", 0, NULL);
@@ -535,11 +649,18 @@ START_TEST(one_schedules_and_hands_over)
     queue_rig_start(&next);
     queue_rig_relay(&next);
     queue_drain(r.q);
-    ck_assert(queue_rig_says(&next, "list", "handed over"));
+    fd = memfd_create("answer", MFD_CLOEXEC);
+    mine = dup(fd);
+    queue_ask(next.q, SPAN("list"), fd); /* waits for it */
+    ck_assert(queue_rig_says(&r, "list", "{\"ok\":true,\"count\":1}"));
     queue_rig_put(&r, "a2", "", "smarthost", "c@example.net", 0, NULL);
     ck_assert(!queue_is_idle(r.q));
     rig_relay_all(r.relay, &t, RELAY_DELIVERED, RELAY_HEALTH_GOOD);
     queue_rig_until(queue_is_idle(r.q), "the old one's end");
+    ck_assert(queue_rig_says(&r, "list", "handed over"));
+    queue_rig_until(pread(mine, text, sizeof text - 1, 0) > 0 && strstr(text, "{\"ok\":"), "the answer");
+    ck_assert_ptr_nonnull(strstr(text, "{\"ok\":true,\"count\":1}"));
+    close(mine);
     rig_relay_get(next.relay, &t);
     ck_assert_str_eq(t.t.id, "a2");
     rig_relay_all(next.relay, &t, RELAY_DELIVERED, RELAY_HEALTH_GOOD);
@@ -555,4 +676,5 @@ SUITE_MAIN("queue", a_message_leaves, one_that_comes_later_is_found, recipients_
            what_is_too_old_comes_back, a_report_that_cannot_be_made_waits, a_sender_without_a_way_ends_it,
            a_relay_that_dies_makes_them_wait_again, a_relay_that_talks_nonsense_is_cut_off, limits_hold,
            a_destination_that_is_down_keeps_others_waiting_no_longer, commands, requests_are_checked,
-           damaged_files_are_left_alone, a_file_may_be_moved_away_and_back, one_schedules_and_hands_over)
+           a_slow_reader_is_waited_for_by_nobody, so_many_may_ask, answers_are_ascii, damaged_files_are_left_alone,
+           a_file_may_be_moved_away_and_back, one_schedules_and_hands_over)
