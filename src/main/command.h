@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 enum { EXIT_FINE = 0, EXIT_WARN = 1, EXIT_FAILED = 2, EXIT_UNREACHABLE = 3, EXIT_USAGE = 64 };
 
@@ -31,6 +32,8 @@ struct command {
 
 /* Asks the running daemon. NULL: it cannot be asked, which was printed with what to do; *exit_code says how to end. */
 json_t *command_ask(const struct command_line *l, const char *command, int timeout_ms, int *exit_code);
+/* Asks the running daemon's queue: lines of JSON to be read to the end. NULL as above. */
+FILE *command_ask_queue(const struct command_line *l, const char *request, int *exit_code);
 /* -1 when the reply is a refusal, which is then printed. */
 int command_refused(const json_t *reply);
 void command_print_json(const json_t *o);
@@ -41,6 +44,7 @@ int cmd_why(const struct command_line *l);
 int cmd_status(const struct command_line *l);
 int cmd_reload(const struct command_line *l);
 int cmd_drain(const struct command_line *l);
+int cmd_queue(const struct command_line *l);
 int cmd_init(const struct command_line *l);
 int cmd_passwd(const struct command_line *l);
 int cmd_explain(const struct command_line *l);

@@ -14,6 +14,8 @@ static const struct command commands[] = {
     {"reload", "", "csj", 0, 0, "read configuration, mailboxes and certificates again; ends when that is done",
      cmd_reload},
     {"drain", "", "csj", 0, 0, "accept no more, let all sessions end, then exit", cmd_drain},
+    {"queue", "[VERB] [WHICH]", "csj", 0, 1000,
+     "mail that waits: list, show ID, retry, hold, release, delete, flush, status", cmd_queue},
     {"init", "", "dDbfw", 0, 0, "write a complete working set to try: --dir DIR [--domain NAME]", cmd_init},
     {"passwd", "FILE USER", "cr", 1, 2, "let a user log in, with the password from the terminal or standard input",
      cmd_passwd},
@@ -53,8 +55,8 @@ static void usage(FILE *f)
     fprintf(f, "usage: postern COMMAND [OPTION...]\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
         if (commands[i].help)
-            fprintf(f, "  %-8s %-11s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
-    fprintf(f, "  %-8s %-11s %s\n\nOptions, and the commands that take them:\n\n", "help", "", "this");
+            fprintf(f, "  %-8s %-14s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+    fprintf(f, "  %-8s %-14s %s\n\nOptions, and the commands that take them:\n\n", "help", "", "this");
     for (size_t k = 0; k < FLAGS; k++) {
         char name[64];
 

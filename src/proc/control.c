@@ -238,6 +238,22 @@ void control_answer(struct control *c, unsigned number, json_t *reply)
     json_decref(reply);
 }
 
+int control_take(struct control *c, unsigned number)
+{
+    for (unsigned i = 0; i < CONTROL_CLIENTS && number; i++) {
+        struct client *cl = &c->client[i];
+        int fd = cl->fd;
+
+        if (cl->number != number || cl->answered)
+            continue;
+        buf_clear(&cl->in);
+        buf_clear(&cl->out);
+        memset(cl, 0, sizeof *cl);
+        return fd;
+    }
+    return -1;
+}
+
 bool control_is_idle(const struct control *c)
 {
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
@@ -287,12 +303,11 @@ out:
     return rc;
 }
 
-int control_ask(const char *state_dir, const json_t *request, int timeout_ms, json_t **reply, struct err *e)
+int control_open(const char *state_dir, const json_t *request, struct err *e)
 {
-    int64_t until = clock_now().mono_us + timeout_ms * INT64_C(1000);
     char *text = json_dumps(request, JSON_COMPACT);
     struct sockaddr_un un;
-    int dirfd, fd = -1, rc = -1;
+    int dirfd, fd = -1;
 
     if (dir_address(&un, state_dir, &dirfd, e) < 0) {
         free(text);
@@ -302,17 +317,31 @@ int control_ask(const char *state_dir, const json_t *request, int timeout_ms, js
     if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof un) < 0) {
         err_set(e, "postern is not running here, or this user may not ask it: %s/control.sock: %s", state_dir,
                 strerror(errno));
-        goto out;
+        goto fail;
     }
     if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0 || send(fd, "\n", 1, MSG_NOSIGNAL) < 0) {
         err_set(e, "asking the daemon: %s", strerror(errno));
-        goto out;
+        goto fail;
     }
-    rc = read_reply(fd, until, reply, e);
-out:
+    goto out;
+fail:
     if (fd >= 0)
         close(fd);
+    fd = -1;
+out:
     close(dirfd);
     free(text);
+    return fd;
+}
+
+int control_ask(const char *state_dir, const json_t *request, int timeout_ms, json_t **reply, struct err *e)
+{
+    int64_t until = clock_now().mono_us + timeout_ms * INT64_C(1000);
+    int fd = control_open(state_dir, request, e), rc;
+
+    if (fd < 0)
+        return -1;
+    rc = read_reply(fd, until, reply, e);
+    close(fd);
     return rc;
 }

@@ -1,6 +1,7 @@
 /* state-dir/control.sock: one JSON object per line in each direction, then the connection ends. Requests
- * {"command":"why"|"status"|"reload"|"drain"|"version"}; replies {"ok":bool,"error":"...",...}. Readable by root and the
- * daemon's group (mode 0660 inside a directory of the daemon). Works for paths longer than sun_path. */
+ * {"command":"why"|"status"|"reload"|"drain"|"version"}; replies {"ok":bool,"error":"...",...}. {"command":"queue",
+ * "request":WORDS} is answered by the queue itself, in many lines (sink/queue_command.h). Readable by root and the daemon's
+ * group (mode 0660 inside a directory of the daemon). Works for paths longer than sun_path. */
 #ifndef PROC_CONTROL_H
 #define PROC_CONTROL_H
 
@@ -12,6 +13,8 @@
 
 /* Client side, used by the commands. 0 and *reply (new reference), or -1 and e: nobody is listening (exit code 3). */
 int control_ask(const char *state_dir, const json_t *request, int timeout_ms, json_t **reply, struct err *e);
+/* The same for an answer of many lines: the connection, to be read to its end, or -1. */
+int control_open(const char *state_dir, const json_t *request, struct err *e);
 
 /* Server side, used by the supervisor (which binds) and the leader (which answers). */
 
@@ -35,6 +38,8 @@ unsigned control_poll(const struct control *c, struct pollfd *pfds);
 void control_pump(struct control *c, const struct pollfd *pfds, unsigned count, int64_t mono_us);
 /* Sends the object as the reply, then ends the connection. Steals the reference. Unknown clients are ignored. */
 void control_answer(struct control *c, unsigned client, json_t *reply);
+/* Somebody else answers: the client's connection, the caller's from now on; -1: there is no such client any more. */
+int control_take(struct control *c, unsigned client);
 bool control_is_idle(const struct control *c); /* nobody waits for an answer */
 
 #endif

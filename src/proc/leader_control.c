@@ -6,6 +6,8 @@
 #include "proc/leader_private.h"
 #include "proc/report.h"
 
+#define SEND_MS 1000
+
 #ifndef PACKAGE_VERSION
 #include "config.h"
 #endif
@@ -79,6 +81,25 @@ static json_t *why(const struct leader *l)
     return r;
 }
 
+/* The store answers, straight to whoever asked. */
+static void ask_queue(struct leader *l, unsigned client, const char *words)
+{
+    int fd;
+
+    if (!l->relay.wanted || !words) {
+        control_answer(l->control, client,
+                       json_pack("{s:b,s:s}", "ok", 0, "error",
+                                 words ? "there is no queue: no delivery of this configuration is another server"
+                                       : "what of the queue?"));
+        return;
+    }
+    fd = control_take(l->control, client);
+    if (fd < 0)
+        return;
+    (void)chan_send_wait(l->store_fd, SEND_MS, STORE_QUEUE_ASK, words, strlen(words), &fd, 1, NULL);
+    close(fd);
+}
+
 void leader_answer(void *arg, unsigned client, const json_t *request)
 {
     struct leader *l = arg;
@@ -98,6 +119,8 @@ void leader_answer(void *arg, unsigned client, const json_t *request)
                        json_pack("{s:b,s:I}", "ok", 1, "sessions",
                                  (json_int_t)share_total(l->setup->share, SHARE_CONNECTIONS_NOW)));
         leader_send(l, PROC_STOP, NULL, 0, NULL);
+    } else if (strcmp(command, "queue") == 0) {
+        ask_queue(l, client, json_string_value(json_object_get(request, "request")));
     } else if (strcmp(command, "version") == 0) {
         control_answer(l->control, client,
                        json_pack("{s:b,s:s,s:s}", "ok", 1, "version", PACKAGE_VERSION, "tls", tls_library_version()));

@@ -14,7 +14,7 @@ class Hop:
     def __init__(self, lmtp=False):
         self.lmtp, self.tls, self.refuse, self.got = lmtp, None, {}, []
         self.asked = []  # every recipient of RCPT
-        self.lock = threading.Lock()
+        self.lock, self.open = threading.Lock(), set()
         probe = socket.socket()
         probe.bind(("127.0.0.1", 0))
         self.port = probe.getsockname()[1]
@@ -34,6 +34,10 @@ class Hop:
             self.sock.shutdown(socket.SHUT_RDWR)
             self.sock.close()
             self.sock = None
+        with self.lock:
+            for c in self.open:
+                with contextlib.suppress(OSError):
+                    c.shutdown(socket.SHUT_RDWR)
 
     def accept(self, sock):
         while True:
@@ -44,8 +48,12 @@ class Hop:
             threading.Thread(target=self.serve, args=(c,), daemon=True).start()
 
     def serve(self, c):
+        with self.lock:
+            self.open.add(c)
         with contextlib.suppress(OSError, ssl.SSLError):
             self.talk(c)
+        with self.lock:
+            self.open.discard(c)
         with contextlib.suppress(OSError):
             c.close()
 

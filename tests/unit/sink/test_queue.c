@@ -494,7 +494,7 @@ static char *read_all(int fd)
     return text;
 }
 
-static void put_many(struct queue_rig *r)
+static void put_hundreds(struct queue_rig *r)
 {
     queue_rig_dir(r);
     for (unsigned i = 0; i < MANY; i++) {
@@ -513,7 +513,7 @@ START_TEST(a_slow_reader_is_waited_for_by_nobody)
     char last[16] = "", first[16], *text;
     int fd;
 
-    put_many(&r);
+    put_hundreds(&r);
     fd = ask_slowly(&r, "list");
     ck_assert_int_eq(read(fd, first, 1), 1); /* it has begun, and cannot go on */
     queue_rig_relay(&r);
@@ -541,7 +541,7 @@ START_TEST(so_many_may_ask)
     char *text;
     int fd[16], gone;
 
-    put_many(&r);
+    put_hundreds(&r);
     for (unsigned i = 0; i < 16; i++)
         fd[i] = ask_slowly(&r, "list");
     text = read_all(ask_slowly(&r, "status"));
