@@ -247,6 +247,7 @@ static void go_on_scanning(struct queue *q)
         if (!de) {
             closedir(q->scan);
             q->scan = NULL;
+            queue_table_sort(&q->table);
             say_taken_over(q);
             return;
         }

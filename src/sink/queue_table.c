@@ -290,6 +290,31 @@ struct queue_message *queue_table_add(struct queue_table *t, const struct queue_
     return m;
 }
 
+static int by_arrival(const void *a, const void *b)
+{
+    const struct queue_message *x = *(struct queue_message *const *)a, *y = *(struct queue_message *const *)b;
+
+    return x->arrived_us != y->arrived_us ? (x->arrived_us < y->arrived_us ? -1 : 1) : strcmp(x->id, y->id);
+}
+
+void queue_table_sort(struct queue_table *t)
+{
+    struct queue_message **all = mem_alloc((t->count + 1) * sizeof *all), *before = NULL;
+    uint32_t n = 0;
+
+    for (struct queue_message *m = t->oldest; m; m = m->newer)
+        all[n++] = m;
+    qsort(all, n, sizeof *all, by_arrival);
+    t->oldest = n ? all[0] : NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        all[i]->older = before;
+        all[i]->newer = i + 1 < n ? all[i + 1] : NULL;
+        before = all[i];
+    }
+    t->newest = before;
+    free(all);
+}
+
 void queue_table_drop(struct queue_table *t, struct queue_message *m)
 {
     struct queue_message **at = &t->messages[hash(m->id, strlen(m->id), 2166136261u) & (t->message_cap - 1)];

@@ -64,6 +64,8 @@ struct queue_table {
 void queue_table_init(struct queue_table *t);
 void queue_table_clear(struct queue_table *t);
 struct queue_message *queue_table_find(const struct queue_table *t, struct span id);
+/* From oldest to newest by their arrival: a directory has them in no order. */
+void queue_table_sort(struct queue_table *t);
 /* A message from its file. */
 struct queue_message *queue_table_add(struct queue_table *t, const struct queue_loaded *l, int64_t now_us);
 /* Its file's state is another one: jobs, times and counts anew. */
