@@ -44,6 +44,8 @@ struct conf_listener {
     unsigned no_starttls_for_count;
     struct net *relay_from; /* may send anywhere without logging in */
     unsigned relay_from_count;
+    struct net *proxy_from; /* proxies, which say by a header who the client is */
+    unsigned proxy_from_count;
     bool hide_client;     /* Received: does not name the client */
     const char *hostname; /* the listener's own or the global one */
 };

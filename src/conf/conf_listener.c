@@ -160,6 +160,17 @@ static void role_and_tls(const struct conf_building *b, const struct conf_raw_se
                          "senders without TLS bounces");
 }
 
+/* Whoever is in one of these lists is believed, or served, whatever they say. */
+static void too_wide(const struct conf_building *b, const struct conf_raw_section *sec, const char *option,
+                     const struct net *nets, unsigned count, const char *what)
+{
+    const struct conf_raw_setting *s = conf_raw_find(sec, option);
+
+    for (unsigned i = 0; i < count; i++)
+        if (nets[i].bits == 0 || nets[i].bits == 96) /* ::/0, 0.0.0.0/0 */
+            conf_problem_add(b->p, true, s->file, s->line, option, "write the networks that are yours", "%s", what);
+}
+
 static void listener(const struct conf_building *b, const struct conf_raw_section *sec, struct conf_listener *l)
 {
     const struct conf_raw_setting *tls = conf_raw_find(sec, "tls");
@@ -177,6 +188,10 @@ static void listener(const struct conf_building *b, const struct conf_raw_sectio
     addresses(b, sec, l);
     uses_certificates(b, sec, l);
     role_and_tls(b, sec, l);
+    too_wide(b, sec, "proxy-from", l->proxy_from, l->proxy_from_count,
+             "anybody may say that they are anybody: addresses in limits, log and relay-from mean nothing then");
+    too_wide(b, sec, "relay-from", l->relay_from, l->relay_from_count,
+             "the whole Internet may send through this server: an open relay");
 }
 
 void conf_listener_build(const struct conf_building *b)

@@ -205,6 +205,11 @@ const struct conf_option conf_options[] = {
      NETS(conf_listener, relay_from, relay_from_count),
      .help = "Networks whose clients may send to other domains (section relay) without logging in: for printers, cron "
              "and applications. Keep it small: whoever is in it sends in your name."},
+    {CONF_LISTENER, "proxy-from", CONF_NETS, .list = true, .fallback = "", .sample = "{\"192.0.2.80\"}",
+     NETS(conf_listener, proxy_from, proxy_from_count),
+     .help = "Networks of proxies (HAProxy, a load balancer) that send a header of the PROXY protocol, version 1 or 2, "
+             "before anything else. The client it names is the client for everything: limits, relay-from, the log, "
+             "Received. From these networks nothing is taken without it, from others nothing with it."},
     {CONF_LISTENER, "hide-client", CONF_BOOL, .fallback = "no", FIELD(conf_listener, hide_client),
      .help = "The Received: field that is added does not name the client's address and host name, for users who do "
              "not want their whereabouts in every message."},

@@ -17,7 +17,13 @@ static const struct tls_listener_facts tls_is_off = {.mode = TLS_MODE_OFF};
 
 static void accepted(void *arg, int fd, const struct addr *peer)
 {
-    session_start(arg, fd, peer);
+    struct accept_state *a = arg;
+    const struct conf_listener *l = a->server->listeners[a->socket->listener].conf;
+
+    if (net_has(l->proxy_from, l->proxy_from_count, peer))
+        session_proxied(a, fd, peer);
+    else
+        session_start(a, fd, peer, NULL);
 }
 
 static void stop_accepting(struct server *v)
@@ -56,7 +62,7 @@ static void force_at(struct server *v, int64_t after_us)
 
 void server_check_drained(struct server *v)
 {
-    if (!v->draining || v->sessions || v->reported)
+    if (!v->draining || v->sessions || v->proxied || v->reported)
         return;
     if (!v->leaderless)
         (void)chan_send(v->setup->leader_fd, SERVER_DRAINED, NULL, 0, NULL, 0, NULL);
@@ -256,6 +262,7 @@ void server_free(struct server **vp)
         return;
     while (v->first)
         session_end(v->first, "shutting down");
+    session_proxied_free(v);
     session_free_dead(v);
     store_client_free(&v->sink);
     auth_client_free(&v->auth);

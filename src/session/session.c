@@ -99,7 +99,7 @@ static uint64_t make_id(struct server *v)
     return second << 30 | (uint64_t)(v->setup->slot & (SHARE_SLOTS - 1)) << 24 | (++v->next_id & 0xffffff);
 }
 
-static struct session *session_new(struct accept_state *a, const struct addr *peer)
+static struct session *session_new(struct accept_state *a, const struct addr *peer, const struct addr *proxy)
 {
     struct server *v = a->server;
     struct session *s = mem_alloc(sizeof *s);
@@ -109,6 +109,8 @@ static struct session *session_new(struct accept_state *a, const struct addr *pe
     s->socket = a->socket;
     s->listener = &v->listeners[a->socket->listener];
     s->peer = *peer;
+    if (proxy)
+        s->proxy = *proxy;
     s->id = make_id(v);
     s->exempt = addr_is_loopback(peer) || net_has(c->trusted_networks, c->trusted_network_count, peer);
     s->withheld = net_has(s->listener->conf->no_starttls_for, s->listener->conf->no_starttls_for_count, peer);
@@ -129,10 +131,10 @@ static void link_in(struct session *s)
     v->sessions++;
 }
 
-void session_start(struct accept_state *a, int fd, const struct addr *peer)
+void session_start(struct accept_state *a, int fd, const struct addr *peer, const struct addr *proxy)
 {
     struct server *v = a->server;
-    struct session *s = session_new(a, peer);
+    struct session *s = session_new(a, peer, proxy);
     const struct conf *c = v->conf;
     bool diagnostic = net_has(c->diagnostic_networks, c->diagnostic_network_count, peer);
     struct log_line l;

@@ -41,6 +41,7 @@ struct listener_state {
     struct smtp_profile profile, diagnostic; /* the second for diagnostic networks */
     struct throttle not_configured[TLS_REASON_COUNT];
     struct throttle refused[ADMIT_NETWORK + 1];
+    struct throttle proxy_invalid;
 };
 
 struct accept_state { /* one listening socket */
@@ -57,8 +58,10 @@ struct server {
     struct accept_state *accepts;
     struct sink *sink;
     struct watch *store_watch, *leader_watch;
-    struct session *first; /* all sessions */
-    struct session *dead;  /* to be freed at the end of the turn */
+    struct session *first;   /* all sessions */
+    struct session *dead;    /* to be freed at the end of the turn */
+    struct proxied *proxied; /* connections whose proxy has not said yet who the client is */
+    unsigned proxied_count;
     unsigned sessions;
     uint64_t next_id;
     struct auth_client *auth;
@@ -96,7 +99,8 @@ struct session {
     struct session_away *away;     /* recipients for the queue, NULL: none */
     struct asked_rcpt *asked_rcpt; /* one that a next hop is asked about, NULL: none */
     struct fixup *fixup;           /* NULL: the content passes as it is */
-    struct addr peer;
+    struct addr peer;              /* the client, whoever connected */
+    struct addr proxy;             /* who connected for it; no address: itself */
     struct addr_key address_key, network_key;
     uint64_t id;
     enum session_wait wait;
@@ -124,8 +128,14 @@ void server_free(struct server **v);
 void server_check_drained(struct server *v);
 
 /* session.c */
-void session_start(struct accept_state *a, int fd, const struct addr *peer);
+/* proxy: who connected, if that is not the client; NULL: nobody between. */
+void session_start(struct accept_state *a, int fd, const struct addr *peer, const struct addr *proxy);
 void session_greet(struct session *s); /* TLS is up where it is implicit, the delay is over */
+
+/* session_proxy.c: a connection from a network of proxy-from; its header is read, then a session starts. */
+void session_proxied(struct accept_state *a, int fd, const struct addr *peer);
+void session_proxied_tick(struct server *v, int64_t now);
+void session_proxied_free(struct server *v);
 
 /* session_pump.c */
 void session_io(void *arg, unsigned what); /* the descriptor is ready */
@@ -200,6 +210,11 @@ void session_log_close(struct session *s, enum smtp_close why);
 void session_begin(struct session *s, struct log_line *l, enum log_level level, const char *event);
 /* May this line be written now, or was one of its kind within interval_us? *held: how many were held back since. */
 bool throttle_opens(struct throttle *t, int64_t now_us, int64_t interval_us, unsigned *held);
+
+static inline void session_count_in(struct server *v, enum share_counter c)
+{
+    share_add(v->setup->share, v->setup->slot, c, 1);
+}
 
 static inline void session_count(struct session *s, enum share_counter c, int64_t n)
 {

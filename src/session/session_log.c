@@ -19,6 +19,8 @@ void session_begin(struct session *s, struct log_line *l, enum log_level level, 
     log_str(l, "listenerId", s->listener->conf->title);
     log_ip(l, "localIp", "localPort", &s->socket->local);
     log_ip(l, "remoteIp", "remotePort", &s->peer);
+    if (s->proxy.len)
+        log_ip(l, "proxyIp", "proxyPort", &s->proxy);
 }
 
 bool throttle_opens(struct throttle *t, int64_t now_us, int64_t interval_us, unsigned *held)

@@ -123,6 +123,7 @@ void session_tick(struct server *v)
     bool busy = total * 100 > (int64_t)l->max_connections * l->busy_percent;
     struct session *s, *next;
 
+    session_proxied_tick(v, now);
     if (v->force_us > now)
         session_alarm(v, v->force_us);
     for (s = v->first; s; s = next) {

@@ -338,7 +338,7 @@ static inline struct client *client_from(const char *ip)
     ck_assert_msg(addr_parse(&peer, ip, &e) == 0, "%s", e.text);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
     c->fd = fd[0];
-    session_start(&rig.server->accepts[0], fd[1], &peer);
+    session_start(&rig.server->accepts[0], fd[1], &peer, NULL);
     return c;
 }
 
