@@ -14,8 +14,9 @@ struct auth_talk {
     struct auth_talk *next, **link;
     struct auth_client *client;
     uint32_t number;
-    bool lost; /* to be answered UNAVAILABLE at the end of the turn */
-    int64_t asked_us;
+    bool lost;        /* to be answered UNAVAILABLE at the end of the turn */
+    bool gone;        /* ended while nothing was asked: the next step is lost */
+    int64_t asked_us; /* 0: nothing is asked, the mail program has the word */
     auth_answer_fn *answer;
     void *arg;
 };
@@ -48,8 +49,13 @@ static void free_talk(struct auth_talk *t)
     free(t);
 }
 
+/* Nobody may be answered who has not asked: a process can end, or Dovecot behind it, while the mail program thinks. */
 static void lose(struct auth_talk *t)
 {
+    if (!t->asked_us) {
+        t->gone = true;
+        return;
+    }
     t->lost = true;
     t->client->some_lost = true;
 }
@@ -90,9 +96,9 @@ static void tell(struct auth_talk *t, uint32_t type, struct buf *b)
 {
     struct auth_client *c = t->client;
 
-    if (c->fd < 0 || chan_send(c->fd, type, buf_data(b), b->len, NULL, 0, NULL) != 1)
-        lose(t);
     t->asked_us = loop_now_us(c->loop);
+    if (c->fd < 0 || t->gone || chan_send(c->fd, type, buf_data(b), b->len, NULL, 0, NULL) != 1)
+        lose(t);
     explicit_bzero(buf_data(b), b->len);
     buf_clear(b);
 }
@@ -161,7 +167,10 @@ static int take_answer(struct auth_client *c, const struct chan_msg *m)
         return -1;
     for (struct auth_talk *t = c->talks; t; t = t->next) {
         if (t->number == number && !t->lost) {
-            answer(t, v, text);
+            if (t->asked_us && !t->gone)
+                answer(t, v, text);
+            else
+                lose(t);
             break; /* none: it was cancelled meanwhile */
         }
     }

@@ -10,7 +10,7 @@
 struct auth_client; /* per worker */
 struct auth_talk;   /* one exchange; gone with any answer but AUTH_CONTINUE */
 
-/* text: a challenge (CONTINUE) or an identity (OK), else "". */
+/* Called once for each begin and step. text: a challenge (CONTINUE) or an identity (OK), else "". */
 typedef void auth_answer_fn(void *arg, enum auth_verdict v, const char *text);
 
 struct auth_client *auth_client_new(struct loop *l);

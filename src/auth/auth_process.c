@@ -327,8 +327,8 @@ static int step(struct peer *p, const struct chan_msg *m)
     if (auth_step_decode(&number, &text, m->data, m->len) < 0)
         return -1;
     t = find(p, number);
-    if (!t || !t->exchange)
-        return -1;
+    if (!t || !t->exchange) /* the answer that ended it is on its way to the worker: Dovecot went, for example */
+        return 0;
     p->process->backend->ops->step(p->process->backend, t->exchange, text);
     return 0;
 }

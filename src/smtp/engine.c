@@ -32,6 +32,7 @@ void smtp_engine_free(struct smtp_engine **gp)
     transaction_free(&g->tx);
     free(g->hello);
     free(g->identity);
+    free(g->mechanisms);
     free(g->late);
     buf_clear(&g->line);
     buf_clear(&g->out);
@@ -152,6 +153,9 @@ void smtp_engine_answer_tls(struct smtp_engine *g, const struct smtp_tls_view *v
 {
     engine_answered(g, WAIT_TLS_VIEW);
     g->tls = *v;
+    free(g->mechanisms);
+    g->mechanisms = v->auth ? mem_str(v->auth) : NULL;
+    g->tls.auth = g->mechanisms; /* what this client was told, whatever becomes of the list */
     g->tls_known = g->tls_fresh = true;
     dispatch_again(g);
 }

@@ -56,7 +56,7 @@ struct smtp_tls_view {
     const char *text;     /* without newline */
     bool require;         /* require-tls, and the session is in clear: see below */
     bool require_broken;  /* required but not to be had: MAIL and AUTH get 454 4.7.0, not 530 5.7.0 */
-    const char *auth;     /* mechanisms, "PLAIN LOGIN", for profiles with auth; NULL: none at the moment */
+    const char *auth;     /* mechanisms, "PLAIN LOGIN", copied, for profiles with auth; NULL: none at the moment */
     const char *reason;   /* closed vocabulary of policy/tls_offer, for HELP STARTTLS and reports */
 };
 

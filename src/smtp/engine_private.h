@@ -59,6 +59,7 @@ struct smtp_engine {
     const struct smtp_profile *profile;
     struct transaction *tx;  /* from MAIL to the end of the message; NULL outside */
     char *identity;          /* who has logged in, NULL: nobody */
+    char *mechanisms;        /* what tls.auth points to */
     char *hello;             /* EHLO name, NULL: none yet */
     char *late;              /* whole reply owed after swallow */
     const struct verb *verb; /* the command in hand */

@@ -291,6 +291,60 @@ START_TEST(a_dead_process)
 }
 END_TEST
 
+/* It ends while the mail program thinks about a challenge: nobody is answered who has not asked. */
+START_TEST(a_process_that_dies_between_two_steps)
+{
+    struct auth_talk *t, *other;
+
+    start("");
+    t = begin("LOGIN", NULL);
+    ck_assert_int_eq(wait_answer(), AUTH_CONTINUE);
+    other = begin("LOGIN", NULL);
+    ck_assert_int_eq(wait_answer(), AUTH_CONTINUE);
+    close(rig.leader);
+    pthread_join(rig.thread, NULL);
+    for (unsigned i = 0; i < 5; i++)
+        turn_once();
+    ck_assert(!rig.answered);
+    auth_cancel(&other);
+    auth_step(t, "YWxpY2U=", 8);
+    ck_assert(!rig.answered);
+    ck_assert_int_eq(wait_answer(), AUTH_UNAVAILABLE);
+    close(rig.setup.leader_fd);
+    auth_client_free(&rig.client);
+    loop_free(&rig.loop);
+    conf_users_free(&rig.users);
+}
+END_TEST
+
+/* A step and the news that all is over cross: the worker is not cut off for that. */
+START_TEST(a_step_for_what_has_ended)
+{
+    struct buf b = {0};
+    struct err e;
+    struct chan_msg m;
+    char room[CHAN_MAX + 4];
+    int fd[2];
+
+    start("");
+    ck_assert_int_eq(chan_pair(fd, &e), 0);
+    ck_assert_int_eq(chan_send_wait(rig.leader, 5000, AUTH_ADD_WORKER, NULL, 0, &fd[0], 1, &e), 1);
+    close(fd[0]);
+    ck_assert_int_eq(chan_recv_wait(fd[1], 25000, room, sizeof room, &m, &e), 1);
+    ck_assert_uint_eq(m.type, AUTH_MECHANISMS);
+    auth_step_encode(&b, 77, "YQ==", 4);
+    ck_assert_int_eq(chan_send_wait(fd[1], 5000, AUTH_STEP, buf_data(&b), b.len, NULL, 0, &e), 1);
+    buf_clear(&b);
+    auth_begin_encode(&b, &(struct auth_begin_msg){.number = 78, .mechanism = "PLAIN"}, "", 0);
+    ck_assert_int_eq(chan_send_wait(fd[1], 5000, AUTH_BEGIN, buf_data(&b), b.len, NULL, 0, &e), 1);
+    buf_clear(&b);
+    ck_assert_int_eq(chan_recv_wait(fd[1], 25000, room, sizeof room, &m, &e), 1);
+    ck_assert_uint_eq(m.type, AUTH_ANSWER);
+    close(fd[1]);
+    stop();
+}
+END_TEST
+
 /* A worker that was taken over sends what it likes: the process lives, and others are served. */
 START_TEST(a_worker_that_talks_nonsense)
 {
@@ -328,4 +382,5 @@ END_TEST
 
 SUITE_MAIN("auth", each_mechanism, unknown_users, nobody_acts_for_another, a_made_up_salt_is_steady,
            without_scram_secrets_it_is_not_offered, what_is_malformed, cancelled_and_forgotten, a_dead_process,
-           a_worker_that_talks_nonsense, guessers_wait_and_are_turned_away)
+           a_process_that_dies_between_two_steps, a_step_for_what_has_ended, a_worker_that_talks_nonsense,
+           guessers_wait_and_are_turned_away)

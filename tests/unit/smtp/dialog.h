@@ -194,6 +194,7 @@ static void dialog_answer(struct dialog *d, const struct smtp_action *a)
 {
     struct smtp_verdict v = {0};
     struct smtp_tls_view tls;
+    char list[] = "PLAIN LOGIN"; /* a worker's list changes under its sessions */
 
     switch (a->kind) {
     case SMTP_ASK_AUTH:
@@ -204,7 +205,10 @@ static void dialog_answer(struct dialog *d, const struct smtp_action *a)
         return;
     case SMTP_ASK_TLS:
         dialog_tls_view(d, &tls);
+        if (tls.auth)
+            tls.auth = list;
         smtp_engine_answer_tls(d->g, &tls);
+        memset(list, 'x', sizeof list - 1);
         return;
     case SMTP_ASK_RCPT:
         dialog_rcpt(d, a, &v);
