@@ -11,20 +11,22 @@ from postern import Daemon
 class Hop:
     """A server that takes mail, or refuses what it is told to. Its port stays the same while it is down."""
 
-    def __init__(self, lmtp=False):
+    def __init__(self, lmtp=False, at=None):
         self.lmtp, self.tls, self.refuse, self.got = lmtp, None, {}, []
         self.asked = []  # every recipient of RCPT
         self.lock, self.open = threading.Lock(), set()
         probe = socket.socket()
-        probe.bind(("127.0.0.1", 0))
-        self.port = probe.getsockname()[1]
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(at or ("127.0.0.1", 0))
+        self.at = probe.getsockname()
+        self.port = self.at[1]
         probe.close()
         self.sock = None
 
     def up(self):
         self.sock = socket.socket()
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.sock.bind(("127.0.0.1", self.port))
+        self.sock.bind(self.at)
         self.sock.listen(64)
         threading.Thread(target=self.accept, args=(self.sock,), daemon=True).start()
         return self
