@@ -215,11 +215,11 @@ class Auth(DaemonTest):
         self.assertEqual((code, text[:5]), (553, b"5.7.1"), text)
 
     def test_wrong_password(self):
-        for mechanism in ("PLAIN", "LOGIN", "SCRAM-SHA-256"):
-            for user, password in (("carol@away.test", "doras secret"), (f"{mechanism.lower()}@away.test", "carols secret")):
-                with self.subTest(mechanism, user=user), self.assertRaises(smtplib.SMTPAuthenticationError) as got:
-                    self.log_in(mechanism, user, password)
-                self.assertEqual((got.exception.smtp_code, got.exception.smtp_error[:6]), (535, b"5.7.8 "))
+        # few: each failure makes the next answer slower
+        for mechanism, user in (("PLAIN", "carol"), ("LOGIN", "nobody"), ("SCRAM-SHA-256", "dora")):
+            with self.subTest(mechanism), self.assertRaises(smtplib.SMTPAuthenticationError) as got:
+                self.log_in(mechanism, f"{user}@away.test", "another secret")
+            self.assertEqual((got.exception.smtp_code, got.exception.smtp_error[:6]), (535, b"5.7.8 "))
         self.assertEqual(self.log_in("PLAIN", "dora@away.test", "doras secret")[1][0], 235)
 
     def test_nothing_without_logging_in(self):

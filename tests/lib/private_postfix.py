@@ -36,8 +36,25 @@ class PrivatePostfix:
             "inet_interfaces": "loopback-only", "inet_protocols": "ipv4", "alias_maps": "", "alias_database": "",
             "maillog_file": self.log_file, "maillog_file_prefixes": self.base}
         all_settings.update(settings)
-        (self.etc / "main.cf").write_text("".join(f"{k} = {v}\n" for k, v in all_settings.items()))
+        self.settings = all_settings
+        self._write()
         (self.etc / "master.cf").write_text(self._services(port))
+
+    def _write(self):
+        new = self.etc / "main.cf.new"
+        new.write_text("".join(f"{k} = {v}\n" for k, v in self.settings.items()))
+        os.rename(new, self.etc / "main.cf")
+
+    def change(self, **settings):
+        """Other settings, for connections from now on."""
+        self.settings.update(settings)
+        self._write()
+        if self.is_up():
+            self._postfix("reload")
+
+    def is_up(self):
+        return subprocess.run([PROGRAM, "-c", self.etc, "status"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              timeout=120).returncode == 0
 
     @staticmethod
     def _services(port):
