@@ -132,15 +132,19 @@ void auth_step(struct auth_talk *t, const char *text, size_t n)
     tell(t, AUTH_STEP, &b);
 }
 
+/* Also of a talk that was lost while its process lives, which may still hold it. */
+static void forget(const struct auth_talk *t)
+{
+    if (t->client->fd >= 0)
+        (void)chan_send(t->client->fd, AUTH_CANCEL, &t->number, sizeof t->number, NULL, 0, NULL);
+}
+
 void auth_cancel(struct auth_talk **tp)
 {
-    struct auth_talk *t = *tp;
-
-    if (!t)
+    if (!*tp)
         return;
-    if (t->client->fd >= 0 && !t->lost)
-        (void)chan_send(t->client->fd, AUTH_CANCEL, &t->number, sizeof t->number, NULL, 0, NULL);
-    free_talk(t);
+    forget(*tp);
+    free_talk(*tp);
     *tp = NULL;
 }
 
@@ -222,10 +226,11 @@ void auth_client_turn(struct auth_client *c)
 
         while (t && !t->lost)
             t = t->next;
-        if (t)
+        c->some_lost = t != NULL;
+        if (t) {
+            forget(t);
             answer(t, AUTH_UNAVAILABLE, "");
-        else
-            c->some_lost = false;
+        }
     }
 }
 

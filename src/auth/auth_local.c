@@ -55,9 +55,18 @@ static const struct conf_user *look_up(Gsasl_session *session, struct auth_excha
     const struct conf_user *u = id ? conf_users_find(x->local->users, span_str(id)) : NULL;
 
     snprintf(x->name, sizeof x->name, "%s", id ? id : "");
-    if (u)
-        snprintf(x->identity, sizeof x->identity, "%s", u->name);
+    /* as it is compared: who exists gets one answer however the name is written, so must who does not */
+    if (conf_user_name(x->identity, span_str(x->name), NULL) < 0)
+        memcpy(x->identity, x->name, sizeof x->identity);
     return u;
+}
+
+/* RFC 4616 2, RFC 5802 7: nobody acts for somebody else here. */
+static bool is_oneself(Gsasl_session *session, const struct auth_exchange *x, const struct conf_user *u)
+{
+    const char *as = gsasl_property_fast(session, GSASL_AUTHZID);
+
+    return !as || !*as || (u && conf_users_find(x->local->users, span_str(as)) == u);
 }
 
 /* Somebody's hash, the same one each time for one name: made-up users cost what real ones do. */
@@ -72,31 +81,28 @@ static const char *decoy(const struct local *l, const char *name)
 
 static int check_password(Gsasl_session *session, struct auth_exchange *x)
 {
-    const char *password = gsasl_property_fast(session, GSASL_PASSWORD),
-               *as = gsasl_property_fast(session, GSASL_AUTHZID);
+    const char *password = gsasl_property_fast(session, GSASL_PASSWORD);
     const struct conf_user *u = look_up(session, x);
-    bool right = secret_is_right(u ? u->hash : decoy(x->local, x->name), password ? password : "");
+    bool right = secret_is_right(u ? u->hash : decoy(x->local, x->identity), password ? password : "");
 
-    /* RFC 4616 2: nobody acts for somebody else here */
-    if (as && *as && (!u || conf_users_find(x->local->users, span_str(as)) != u))
-        right = false;
-    return u && right ? GSASL_OK : GSASL_AUTHENTICATION_ERROR;
+    return u && right && is_oneself(session, x, u) ? GSASL_OK : GSASL_AUTHENTICATION_ERROR;
 }
 
 static int tell_secrets(Gsasl_session *session, struct auth_exchange *x)
 {
     const struct conf_user *u = look_up(session, x);
+    bool oneself = is_oneself(session, x, u);
     struct secret_made_up made;
     char iterations[16];
 
-    if (secret_make_up(&made, x->local->seed, x->name) < 0)
+    if (secret_make_up(&made, x->local->seed, x->identity) < 0)
         return GSASL_AUTHENTICATION_ERROR;
     if (u && !u->salt)
         u = NULL;
     snprintf(iterations, sizeof iterations, "%u", u ? u->iterations : x->local->iterations);
     gsasl_property_set(session, GSASL_SCRAM_ITER, iterations);
     gsasl_property_set(session, GSASL_SCRAM_SALT, u ? u->salt : made.salt);
-    gsasl_property_set(session, GSASL_SCRAM_STOREDKEY, u ? u->stored : made.stored);
+    gsasl_property_set(session, GSASL_SCRAM_STOREDKEY, u && oneself ? u->stored : made.stored);
     gsasl_property_set(session, GSASL_SCRAM_SERVERKEY, u ? u->server : made.server);
     explicit_bzero(&made, sizeof made);
     return GSASL_OK;
@@ -176,9 +182,11 @@ static void *pool_thread(void *arg)
         l->todo = x->next;
         if (!l->todo)
             l->last = &l->todo;
-        pthread_mutex_unlock(&l->lock);
-        work(x);
-        pthread_mutex_lock(&l->lock);
+        if (!x->cancelled) { /* a client that asks and goes costs no hash */
+            pthread_mutex_unlock(&l->lock);
+            work(x);
+            pthread_mutex_lock(&l->lock);
+        }
         x->next = l->done;
         l->done = x;
         (void)!write(l->done_fd, &one, sizeof one);
@@ -249,7 +257,9 @@ static void local_step(struct auth_backend *b, struct auth_exchange *x, const ch
 static void local_cancel(struct auth_backend *b, struct auth_exchange *x)
 {
     (void)b;
+    pthread_mutex_lock(&x->local->lock);
     x->cancelled = true;
+    pthread_mutex_unlock(&x->local->lock);
     if (!x->running)
         free_exchange(x);
 }
@@ -349,6 +359,20 @@ static int start_threads(struct local *l, struct err *e)
     return r ? err_set(e, "threads for hashing: %s", strerror(r)) : 0;
 }
 
+/* The same as long as the file's first user keeps the hash: salts that change with each start, or each change of the
+ * file, would tell that they are made up. The hash itself is never shown to anybody. */
+static int make_seed(struct local *l)
+{
+    const struct conf_user *first = l->users->list;
+
+    for (unsigned i = 1; i < l->users->count; i++)
+        if (l->users->list[i].line < first->line)
+            first = &l->users->list[i];
+    if (!first)
+        return getrandom(l->seed, sizeof l->seed, 0) == sizeof l->seed ? 0 : -1;
+    return secret_seed(l->seed, first->hash);
+}
+
 int auth_local_new(struct auth_backend **out, struct loop *loop, const struct conf_users *users,
                    const struct auth_backend_events *events, void *arg, struct err *e)
 {
@@ -363,7 +387,7 @@ int auth_local_new(struct auth_backend **out, struct loop *loop, const struct co
     pthread_cond_init(&l->wake, NULL);
     l->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     *out = &l->backend;
-    if (l->done_fd < 0 || getrandom(l->seed, sizeof l->seed, 0) != sizeof l->seed || gsasl_init(&l->lib) != GSASL_OK) {
+    if (l->done_fd < 0 || make_seed(l) < 0 || gsasl_init(&l->lib) != GSASL_OK) {
         err_set(e, "libgsasl, random bytes or a descriptor cannot be had");
         local_free(out);
         return -1;

@@ -45,14 +45,24 @@ static int take(void *out, size_t head, const char **text, const void *data, siz
     return take_text(text, (const char *)data + head, len - head);
 }
 
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+/* What is handed on in lines to Dovecot must not hold the end of one: a worker in bad hands would write the next. */
 static bool is_name(const char name[AUTH_NAME_MOST])
 {
-    return memchr(name, '\0', AUTH_NAME_MOST) != NULL;
+    return memchr(name, '\0', AUTH_NAME_MOST) && strspn(name, LETTERS "-_") == strlen(name);
+}
+
+static int take_base64(void *out, size_t head, const char **text, const void *data, size_t len)
+{
+    if (take(out, head, text, data, len) < 0 || strspn(*text, LETTERS "+/=") != strlen(*text))
+        return -1;
+    return 0;
 }
 
 int auth_begin_decode(struct auth_begin_msg *out, const char **text, const void *data, size_t len)
 {
-    if (take(out, sizeof *out, text, data, len) < 0 || out->has_text > 1 || !is_name(out->mechanism) ||
+    if (take_base64(out, sizeof *out, text, data, len) < 0 || out->has_text > 1 || !is_name(out->mechanism) ||
         !is_name(out->session) || out->client.len > sizeof out->client.ss || out->local.len > sizeof out->local.ss)
         return -1;
     return 0;
@@ -60,7 +70,7 @@ int auth_begin_decode(struct auth_begin_msg *out, const char **text, const void 
 
 int auth_step_decode(uint32_t *number, const char **text, const void *data, size_t len)
 {
-    return take(number, sizeof *number, text, data, len);
+    return take_base64(number, sizeof *number, text, data, len);
 }
 
 int auth_cancel_decode(uint32_t *number, const void *data, size_t len)

@@ -32,6 +32,7 @@ struct talk {
     struct peer *peer; /* NULL: cancelled, or the worker is gone; an answer that waits is forgotten */
     uint32_t number;
     struct auth_exchange *exchange; /* NULL: decided */
+    bool busy;                      /* with the backend; else the worker may say the next step */
     struct auth_begin_msg facts;
     int64_t answer_us; /* a failure that waits to be told; 0: no */
     enum auth_verdict verdict;
@@ -140,13 +141,14 @@ static int64_t count_failure(struct talk *t, const char *name, int64_t now)
     char plain[CONF_USER_NAME];
     int64_t by_client, by_name;
 
-    if (conf_user_name(plain, span_str(name), NULL) < 0)
-        plain[0] = '\0';
     if (login_throttle_failed(p->throttle, LOGIN_CLIENT, &client, sizeof client, now))
         say_too_many(t, name, "client");
+    by_client = login_throttle_delay(p->throttle, LOGIN_CLIENT, &client, sizeof client, now, NULL);
+    if (conf_user_name(plain, span_str(name), NULL) <
+        0)                /* "admin": nobody's, so nobody is guarded; and whoever forgets */
+        return by_client; /* the domain does not wait for what others tried */
     if (login_throttle_failed(p->throttle, LOGIN_NAME, plain, strlen(plain), now))
         say_too_many(t, name, "user");
-    by_client = login_throttle_delay(p->throttle, LOGIN_CLIENT, &client, sizeof client, now, NULL);
     by_name = login_throttle_delay(p->throttle, LOGIN_NAME, plain, strlen(plain), now, NULL);
     return by_client > by_name ? by_client : by_name;
 }
@@ -216,7 +218,10 @@ static void on_answer(void *arg, enum auth_verdict v, const char *text, const ch
     struct talk *t = arg;
 
     if (v == AUTH_CONTINUE) {
-        tell(t->peer, t->number, v, text);
+        if (t->busy) { /* else nobody asked; Dovecot may have faults */
+            t->busy = false;
+            tell(t->peer, t->number, v, text);
+        }
         return;
     }
     t->exchange = NULL;
@@ -311,6 +316,7 @@ static int begin(struct peer *p, const struct chan_msg *m)
     } else if (!has_mechanism(x, facts.mechanism)) {
         decide(t, *x->backend->ops->mechanisms(x->backend) ? AUTH_UNKNOWN : AUTH_UNAVAILABLE, "");
     } else {
+        t->busy = true;
         t->exchange = x->backend->ops->begin(x->backend, &t->facts, text, t);
         if (!t->exchange)
             decide(t, AUTH_UNAVAILABLE, "");
@@ -327,8 +333,11 @@ static int step(struct peer *p, const struct chan_msg *m)
     if (auth_step_decode(&number, &text, m->data, m->len) < 0)
         return -1;
     t = find(p, number);
-    if (!t || !t->exchange) /* the answer that ended it is on its way to the worker: Dovecot went, for example */
+    if (!t || !t->exchange) /* it has ended: the answer is on its way, or waits until it is due */
         return 0;
+    if (t->busy) /* a worker in bad hands: a thread may be at these very words */
+        return -1;
+    t->busy = true;
     p->process->backend->ops->step(p->process->backend, t->exchange, text);
     return 0;
 }

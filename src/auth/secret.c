@@ -94,6 +94,17 @@ bool secret_is_right(const char *hash, const char *password)
     return right;
 }
 
+int secret_seed(unsigned char seed[SECRET_SEED], const char *hash)
+{
+    static const char label[] = "salts of users who do not exist";
+    struct keys k;
+    int rc = derive(&k, hash, 1, label, sizeof label - 1);
+
+    memcpy(seed, k.salted, SECRET_SEED);
+    explicit_bzero(&k, sizeof k);
+    return rc;
+}
+
 /* One round of PBKDF2 is an HMAC whose key holds the seed: nobody without it can tell a made-up salt from a real one, nor
  * that the next question for the same name got the same. */
 int secret_make_up(struct secret_made_up *out, const unsigned char seed[SECRET_SEED], const char *name)

@@ -22,6 +22,8 @@ bool secret_is_right(const char *hash, const char *password);
 struct secret_made_up {
     char salt[32], stored[64], server[64];
 };
+/* A seed that one hash always gives. */
+int secret_seed(unsigned char seed[SECRET_SEED], const char *hash);
 int secret_make_up(struct secret_made_up *out, const unsigned char seed[SECRET_SEED], const char *name);
 
 #endif

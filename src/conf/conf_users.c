@@ -1,5 +1,6 @@
 #include "conf/conf_users.h"
 
+#include <crypt.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "conf/conf_utf8.h"
 
 #define LOCAL_MOST 64
+#define DES_LENGTH 13          /* of the oldest, and shortest, hashes of crypt(3) */
 #define KEY_BYTES 32           /* of SHA-256 */
 #define ITERATIONS_LEAST 4096u /* RFC 7677 4 */
 #define ITERATIONS_MOST 10000000u
@@ -112,6 +114,18 @@ static int take_scram(struct conf_user *u, struct span text, struct err *e)
     return 0;
 }
 
+/* Passwords in clear, and hashes that this crypt(3) does not know, are users who could never log in. */
+static bool is_hash(const char *hash)
+{
+    static const char des[] = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    size_t n = strlen(hash);
+    int r = crypt_checksalt(hash);
+
+    if (*hash != '$' && *hash != '_' && (n != DES_LENGTH || strspn(hash, des) != n))
+        return false;
+    return n >= DES_LENGTH && r != CRYPT_SALT_INVALID && r != CRYPT_SALT_METHOD_DISABLED;
+}
+
 static int take_line(struct conf_user *u, struct span line, struct err *e)
 {
     struct span name = cut(&line, ':'), hash = cut(&line, ':');
@@ -121,10 +135,10 @@ static int take_line(struct conf_user *u, struct span line, struct err *e)
         return -1;
     if (hash.n == 0)
         return err_set(e, "%s has no hash; write it with: postern passwd FILE %s", plain, plain);
-    if (hash.n < 13 || hash.p[0] == '{' || memchr(hash.p, ' ', hash.n)) /* 13: the oldest form of crypt(3) */
-        return err_set(e, "%s: this is no hash of crypt(3); write it with: postern passwd FILE %s", plain, plain);
     u->name = mem_str(plain);
     u->hash = mem_strn(hash.p, hash.n);
+    if (!is_hash(u->hash))
+        return err_set(e, "%s: this is no hash of crypt(3); write it with: postern passwd FILE %s", plain, plain);
     return line.n ? take_scram(u, line, e) : 0;
 }
 

@@ -57,12 +57,12 @@ def in_tls(d, listener="submission"):
 class Scram:
     """RFC 5802 with SHA-256 (RFC 7677), without channel binding."""
 
-    def __init__(self, user, password=PASSWORD):
-        self.password, self.nonce = password, b64(os.urandom(18))
+    def __init__(self, user, password=PASSWORD, gs2="n,,"):
+        self.password, self.nonce, self.gs2 = password, b64(os.urandom(18)), gs2
         self.bare = f"n={user},r={self.nonce}"
 
     def first(self):
-        return b64("n,," + self.bare)
+        return b64(self.gs2 + self.bare)
 
     def final(self, challenge):
         self.challenge = unb64(challenge)
@@ -70,7 +70,7 @@ class Scram:
         self.salt, self.iterations = fields["s"], int(fields["i"])
         salted = hashlib.pbkdf2_hmac("sha256", self.password.encode(), base64.b64decode(self.salt), self.iterations)
         key = hmac.digest(salted, b"Client Key", "sha256")
-        without = f"c={b64('n,,')},r={fields['r']}"
+        without = f"c={b64(self.gs2)},r={fields['r']}"
         words = ",".join((self.bare, self.challenge, without)).encode()
         signature = hmac.digest(hashlib.sha256(key).digest(), words, "sha256")
         self.server = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), words, "sha256")

@@ -9,6 +9,7 @@
 #include "auth/auth_client.h"
 #include "auth/auth_process.h"
 #include "auth/secret.h"
+#include "base/base64.h"
 #include "base/chan.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -68,9 +69,9 @@ static void turn_once(void)
     auth_client_turn(rig.client);
 }
 
-static void start(const char *extra)
+static void start_with(const char *alice, const char *extra)
 {
-    char *alice = secret_make("wonderland", NULL), *text = mem_printf("alice@example.org:%s\n%s", alice, extra);
+    char *text = mem_printf("alice@example.org:%s\n%s", alice, extra);
     struct err e;
     int fd[2];
 
@@ -86,8 +87,15 @@ static void start(const char *extra)
     introduce();
     while (!auth_client_mechanisms(rig.client))
         turn_once();
-    free(alice);
     free(text);
+}
+
+static void start(const char *extra)
+{
+    char *alice = secret_make("wonderland", NULL);
+
+    start_with(alice, extra);
+    free(alice);
 }
 
 static void stop(void)
@@ -98,6 +106,17 @@ static void stop(void)
     auth_client_free(&rig.client);
     loop_free(&rig.loop);
     conf_users_free(&rig.users);
+}
+
+/* A new process, for the same alice. */
+static void restart(const char *extra)
+{
+    const struct conf_user *u = conf_users_find(rig.users, SPAN("alice@example.org"));
+    char *alice = mem_printf("%s:SCRAM-SHA-256,%u,%s,%s,%s", u->hash, u->iterations, u->salt, u->stored, u->server);
+
+    stop();
+    start_with(alice, extra);
+    free(alice);
 }
 
 static void on_answer(void *arg, enum auth_verdict v, const char *text)
@@ -201,6 +220,8 @@ START_TEST(nobody_acts_for_another)
     ck_assert_int_eq(log_in("PLAIN", "alice@example.org", "wonderland", "alice@example.org"), AUTH_OK);
     ck_assert_int_eq(log_in("PLAIN", "alice@example.org", "wonderland", "bob@example.org"), AUTH_FAILED);
     ck_assert_int_eq(log_in("PLAIN", "alice@example.org", "builder", NULL), AUTH_FAILED);
+    ck_assert_int_eq(log_in("SCRAM-SHA-256", "alice@example.org", "wonderland", "ALICE@example.org"), AUTH_OK);
+    ck_assert_int_eq(log_in("SCRAM-SHA-256", "alice@example.org", "wonderland", "bob@example.org"), AUTH_FAILED);
     stop();
     free(bob);
     free(line);
@@ -221,6 +242,49 @@ START_TEST(a_made_up_salt_is_steady)
     ck_assert_str_ne(a.salt, c.salt);
     ck_assert_str_ne(a.salt, d.salt);
     ck_assert_uint_eq(strlen(a.salt), 24); /* as long as one of ours */
+}
+END_TEST
+
+/* What is shown to one who says this name first: salt and all, but for the nonce. */
+static void salt_of(const char *user, char out[200])
+{
+    char *first = mem_printf("n,,n=%s,r=abc", user), text[400], challenge[400];
+    struct auth_talk *t;
+    size_t n;
+
+    text[base64_encode(text, first, strlen(first))] = '\0';
+    free(first);
+    t = begin("SCRAM-SHA-256", text);
+    ck_assert_int_eq(wait_answer(), AUTH_CONTINUE);
+    auth_cancel(&t);
+    ck_assert(base64_decode(challenge, &n, span_str(rig.text)));
+    challenge[n] = '\0';
+    ck_assert_ptr_nonnull(strstr(challenge, ",s="));
+    snprintf(out, 200, "%s", strstr(challenge, ",s="));
+}
+
+/* One who exists has one salt however the name is written, and after a new start, too: so must one who does not. */
+START_TEST(made_up_like_real)
+{
+    static const char *const names[2][2] = {{"alice@example.org", "ALICE@Example.ORG"},
+                                            {"nobody@example.org", "NoBody@Example.ORG"}};
+    char seen[2][2][200], again[200];
+
+    start("");
+    for (unsigned i = 0; i < 2; i++) {
+        salt_of(names[i][0], seen[i][0]);
+        salt_of(names[i][1], seen[i][1]);
+        ck_assert_str_eq(seen[i][0], seen[i][1]);
+    }
+    ck_assert_str_ne(seen[0][0], seen[1][0]);
+    restart("carol@example.org:$y$j9T$9HLb/eChSmMakbC8o8Ph30$9/3QFODr28gffZsiI2GIi7k4NUAWxUKDKDkq4QFZxl4:"
+            "SCRAM-SHA-256,4096,MumqSuI4egEi2w0NzZTN1w==,e5/ZbMgu7IE2AAcpryWuJT02YiGwq8Pev3bAwW2NOdo=,"
+            "tFReNx/tq/CmeiyvA4Q6HY84XaYjlXfxstzsfgalylY=\n");
+    for (unsigned i = 0; i < 2; i++) {
+        salt_of(names[i][0], again);
+        ck_assert_str_eq(seen[i][0], again);
+    }
+    stop();
 }
 END_TEST
 
@@ -345,6 +409,81 @@ START_TEST(a_step_for_what_has_ended)
 }
 END_TEST
 
+static int raw_worker(void)
+{
+    struct err e;
+    int fd[2];
+
+    ck_assert_int_eq(chan_pair(fd, &e), 0);
+    ck_assert_int_eq(chan_send_wait(rig.leader, 5000, AUTH_ADD_WORKER, NULL, 0, &fd[0], 1, &e), 1);
+    close(fd[0]);
+    return fd[1];
+}
+
+static void raw_send(int fd, uint32_t type, struct buf *b)
+{
+    (void)chan_send(fd, type, buf_data(b), b->len, NULL, 0, NULL);
+    buf_clear(b);
+}
+
+/* The words of one exchange come twice at once, while a thread is at the first: that worker is shown the door. Words for
+ * an exchange that has ended are no fault: they crossed its end on the way. */
+START_TEST(a_worker_that_does_not_wait)
+{
+    struct auth_begin_msg m = {.number = 7, .has_text = 1, .mechanism = "LOGIN"};
+    static char room[CHAN_MAX + 4];
+    struct chan_msg got;
+    struct buf b = {0};
+    struct err e;
+    int fd, r;
+
+    start("");
+    fd = raw_worker();
+    auth_step_encode(&b, 99, "eA==", 4);
+    raw_send(fd, AUTH_STEP, &b);
+    ck_assert_int_eq(chan_recv_wait(fd, 5000, room, sizeof room, &got, &e), 1); /* the mechanisms */
+    auth_begin_encode(&b, &(struct auth_begin_msg){.number = 5, .has_text = 1, .mechanism = "PLAIN"}, "eA==", 4);
+    raw_send(fd, AUTH_BEGIN, &b);
+    ck_assert_int_eq(chan_recv_wait(fd, 5000, room, sizeof room, &got, &e), 1);
+    ck_assert_uint_eq(got.type, AUTH_ANSWER);
+    auth_begin_encode(&b, &m, "eA==", 4);
+    raw_send(fd, AUTH_BEGIN, &b);
+    for (unsigned i = 0; i < 20; i++) {
+        auth_step_encode(&b, 7, "eA==", 4);
+        raw_send(fd, AUTH_STEP, &b);
+    }
+    while ((r = chan_recv_wait(fd, 5000, room, sizeof room, &got, &e)) == 1)
+        ;
+    ck_assert_int_eq(r, -1);
+    close(fd);
+    ck_assert_int_eq(log_in("PLAIN", "alice@example.org", "wonderland", NULL), AUTH_OK);
+    stop();
+}
+END_TEST
+
+/* Lines to Dovecot are made of these. */
+START_TEST(what_is_handed_on_cannot_end_a_line)
+{
+    struct auth_begin_msg m = {.has_text = 1, .mechanism = "PLAIN", .session = "a1"}, out;
+    const char *text;
+    struct buf b = {0};
+
+    auth_begin_encode(&b, &m, "eA==", 4);
+    ck_assert_int_eq(auth_begin_decode(&out, &text, buf_data(&b), b.len), 0);
+    buf_clear(&b);
+    auth_begin_encode(&b, &m, "eA==\nAUTH", 9);
+    ck_assert_int_eq(auth_begin_decode(&out, &text, buf_data(&b), b.len), -1);
+    buf_clear(&b);
+    strcpy(m.session, "a1\tb");
+    auth_begin_encode(&b, &m, "eA==", 4);
+    ck_assert_int_eq(auth_begin_decode(&out, &text, buf_data(&b), b.len), -1);
+    buf_clear(&b);
+    auth_step_encode(&b, 1, "e\tA", 3);
+    ck_assert_int_eq(auth_step_decode(&m.number, &text, buf_data(&b), b.len), -1);
+    buf_clear(&b);
+}
+END_TEST
+
 /* A worker that was taken over sends what it likes: the process lives, and others are served. */
 START_TEST(a_worker_that_talks_nonsense)
 {
@@ -382,5 +521,6 @@ END_TEST
 
 SUITE_MAIN("auth", each_mechanism, unknown_users, nobody_acts_for_another, a_made_up_salt_is_steady,
            without_scram_secrets_it_is_not_offered, what_is_malformed, cancelled_and_forgotten, a_dead_process,
-           a_process_that_dies_between_two_steps, a_step_for_what_has_ended, a_worker_that_talks_nonsense,
+           a_process_that_dies_between_two_steps, a_step_for_what_has_ended, a_worker_that_does_not_wait,
+           what_is_handed_on_cannot_end_a_line, made_up_like_real, a_worker_that_talks_nonsense,
            guessers_wait_and_are_turned_away)

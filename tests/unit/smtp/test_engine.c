@@ -202,6 +202,29 @@ START_TEST(tls_forgets_everything)
 }
 END_TEST
 
+/* The auth process comes again between EHLO and AUTH: the list that EHLO was told is gone, the engine's is not. */
+START_TEST(the_list_of_mechanisms_is_its_own)
+{
+    static struct smtp_profile submission;
+    char list[] = "PLAIN LOGIN";
+    struct smtp_tls_view view = {.reason = "already-tls", .auth = list};
+    struct smtp_engine *g;
+
+    submission = profile;
+    submission.auth = true;
+    g = smtp_engine_new(&submission, true);
+    run_until(g, SMTP_NEED_INPUT);
+    smtp_engine_feed(g, "EHLO a.example\r\n", 16);
+    ck_assert(run_until(g, SMTP_ASK_TLS));
+    smtp_engine_answer_tls(g, &view);
+    run_until(g, SMTP_NEED_INPUT);
+    memset(list, 'x', sizeof list - 1);
+    smtp_engine_feed(g, "AUTH PLAIN eA==\r\n", 17);
+    ck_assert(run_until(g, SMTP_ASK_AUTH));
+    smtp_engine_free(&g);
+}
+END_TEST
+
 /* Sends the piece so many times, inside DATA or where a command should be. */
 static void large(const char *piece, uint64_t times, bool data, const char *end)
 {
@@ -283,5 +306,5 @@ END_TEST
 
 SUITE_MAIN("engine", idle_engines_are_small, phases_and_accessors, nothing_is_taken_while_an_answer_is_owed,
            the_transaction_is_there_while_its_content_is, bytes_behind_starttls_stay_with_the_session,
-           tls_forgets_everything, a_hundred_megabytes_without_a_line_end, hostile_bodies_take_no_longer,
-           nul_bodies_take_no_longer)
+           tls_forgets_everything, the_list_of_mechanisms_is_its_own, a_hundred_megabytes_without_a_line_end,
+           hostile_bodies_take_no_longer, nul_bodies_take_no_longer)
