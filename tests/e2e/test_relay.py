@@ -116,6 +116,49 @@ class Relay(DaemonTest):
         got = wait_until(self.hop.messages)
         self.assertTrue(got[0][3])
 
+    def test_size_is_what_goes_over_the_wire(self):
+        """RFC 1870 5: CRLF is two octets, dots that are doubled do not count."""
+        self.d = hop_daemon(self.hop.up())
+        for lines in (0, 1, 40000):
+            with self.d.client("inside") as c:
+                c.hello()
+                c.deliver(BODY + b".x\n" * lines, to=["out@remote.test"], sender="alice@example.test")
+        wait_until(lambda: len(self.hop.messages()) == 3)
+        sizes = sorted(int(re.search(r"SIZE=(\d+)", m).group(1)) for m in self.hop.mails)
+        self.assertEqual(sizes, sorted(len(m[2]) for m in self.hop.messages()))
+
+    def requiretls(self, offers):
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.d = hop_daemon(self.hop, more="tls = verify tls-name = mx.example.test", start=False)
+        self.d.extra = self.d.extra.replace("tls-name", f'ca-file = "{self.d.ca.pem}" tls-name')
+        self.d.write()
+        tls.load_cert_chain(self.d.chain, self.d.key)
+        self.hop.tls, self.hop.offers = tls, offers
+        self.hop.up()
+        self.d.start()
+        with self.d.client("mx") as c:
+            c.hello()
+            c.starttls()
+            self.assertIn("REQUIRETLS", c.ask("EHLO client.example.test"))
+            c.expect("MAIL FROM:<alice@example.test> REQUIRETLS", 250)
+            c.expect("RCPT TO:<carol@away.test>", 250)
+            c.expect("DATA", 354)
+            c.send(stuff(BODY))
+            self.assertEqual(c.reply().code, 250)
+
+    def test_requiretls_goes_on(self):
+        self.requiretls(["REQUIRETLS"])
+        (got,) = wait_until(self.hop.messages)
+        self.assertTrue(got[3])
+        self.assertIn(" REQUIRETLS", self.hop.mails[0])
+
+    def test_requiretls_comes_back(self):
+        """RFC 8689 4.2.1: not to a server that does not know it."""
+        self.requiretls([])
+        report = email.message_from_bytes(wait_until(self.d.messages)[0].read_bytes())
+        self.assertEqual(report.get_payload(1).get_payload()[1]["Status"], "5.7.30")
+        self.assertEqual(self.hop.messages(), [])
+
     def test_lmtp(self):
         self.hop = Hop(lmtp=True).up()
         self.d = hop_daemon(self.hop)

@@ -14,6 +14,7 @@ class Hop:
     def __init__(self, lmtp=False, at=None):
         self.lmtp, self.tls, self.refuse, self.got = lmtp, None, {}, []
         self.asked = []  # every recipient of RCPT
+        self.mails, self.offers = [], []  # lines of MAIL; more that EHLO says inside TLS
         self.lock, self.open = threading.Lock(), set()
         probe = socket.socket()
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -73,6 +74,8 @@ class Hop:
                 offers = ["hop.test", "PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SIZE 1000000"]
                 if self.tls and not in_tls:
                     offers.append("STARTTLS")
+                elif in_tls:
+                    offers += self.offers
                 for i, o in enumerate(offers):
                     say(f"250{'-' if i + 1 < len(offers) else ' '}{o}")
             elif verb == "STARTTLS":
@@ -80,6 +83,8 @@ class Hop:
                 c = self.tls.wrap_socket(c, server_side=True)
                 f, in_tls = c.makefile("rb"), True
             elif verb == "MAIL":
+                with self.lock:
+                    self.mails.append(line.decode().strip())
                 sender, rcpts = re.search(rb"<(.*?)>", line).group(1).decode(), []
                 say("250 2.1.0 ok")
             elif verb == "RCPT":
