@@ -88,10 +88,13 @@ const struct explanation *explain_find(const char *text, bool *general)
 {
     char *s = simplify(text);
     size_t most = 0;
-    const struct explanation *x = best_of(explain_peers, s, &most), *own = best_of(explain_replies, s, &most);
+    const struct explanation *const tables[] = {explain_peers, explain_replies, explain_relay}, *x = NULL;
 
-    if (own)
-        x = own;
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+        const struct explanation *better = best_of(tables[t], s, &most); /* than those before */
+
+        x = better ? better : x;
+    }
     *general = !x;
     if (!x)
         x = best_of(explain_codes, s, &most);
@@ -113,11 +116,11 @@ static unsigned shared_words(const char *parts, const char *text)
 
 unsigned explain_nearest(const char *text, const struct explanation *out[EXPLAIN_NEAREST])
 {
-    const struct explanation *const tables[] = {explain_peers, explain_replies};
+    const struct explanation *const tables[] = {explain_peers, explain_replies, explain_relay};
     unsigned score[EXPLAIN_NEAREST] = {0}, count = 0;
     char *s = simplify(text);
 
-    for (size_t t = 0; t < 2; t++)
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
         for (const struct explanation *x = tables[t]; x->parts; x++) {
             unsigned n = shared_words(x->parts, s), at = count;
 

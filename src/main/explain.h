@@ -18,6 +18,7 @@ struct explanation {
 
 extern const struct explanation explain_peers[];   /* what senders, clients and reports say; ends with parts NULL */
 extern const struct explanation explain_replies[]; /* what postern answers, by its words */
+extern const struct explanation explain_relay[];   /* what postern's queue says of mail that is handed onward */
 extern const struct explanation explain_codes[];   /* what is left: a reply code alone */
 
 /* NULL: nothing here fits. *general: only the code was recognised (a row of explain_codes). */

@@ -290,28 +290,34 @@ struct queue_message *queue_table_add(struct queue_table *t, const struct queue_
     return m;
 }
 
+struct row {
+    struct queue_message *message;
+};
+
 static int by_arrival(const void *a, const void *b)
 {
-    const struct queue_message *x = *(struct queue_message *const *)a, *y = *(struct queue_message *const *)b;
+    const struct queue_message *x = ((const struct row *)a)->message, *y = ((const struct row *)b)->message;
 
     return x->arrived_us != y->arrived_us ? (x->arrived_us < y->arrived_us ? -1 : 1) : strcmp(x->id, y->id);
 }
 
 void queue_table_sort(struct queue_table *t)
 {
-    struct queue_message **all = mem_alloc((t->count + 1) * sizeof *all), *before = NULL;
+    struct row *all = mem_alloc((t->count + 1) * sizeof *all);
     uint32_t n = 0;
 
     for (struct queue_message *m = t->oldest; m; m = m->newer)
-        all[n++] = m;
+        all[n++].message = m;
     qsort(all, n, sizeof *all, by_arrival);
-    t->oldest = n ? all[0] : NULL;
+    t->oldest = t->newest = NULL;
     for (uint32_t i = 0; i < n; i++) {
-        all[i]->older = before;
-        all[i]->newer = i + 1 < n ? all[i + 1] : NULL;
-        before = all[i];
+        struct queue_message *m = all[i].message;
+
+        m->older = t->newest;
+        m->newer = NULL;
+        *(t->newest ? &t->newest->newer : &t->oldest) = m;
+        t->newest = m;
     }
-    t->newest = before;
     free(all);
 }
 

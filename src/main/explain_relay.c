@@ -1,0 +1,130 @@
+#include <stddef.h>
+
+#include "main/explain.h"
+
+#define NEXT "the server that mail is handed to"
+#define DOMAIN "the recipient's domain"
+#define SENDER "the sender of the message"
+#define US "postern, of mail on its way out"
+#define LOOK "postern queue show ID has what was seen; when it is mended: postern queue retry domain=DOMAIN"
+
+/* What the queue, the log and reports say of mail that is handed onward. A test takes the texts out of the source. */
+const struct explanation explain_relay[] = {
+    /* ---- TLS */
+    {"starttls is required and was not offered", US,
+     "The delivery demands TLS, and the next hop's answer to EHLO has no STARTTLS. The message waits.", NEXT,
+     "its certificate and configuration; XXXXXXXA or no extensions at all: a firewall between that rewrites "
+     "SMTP. " LOOK},
+    {"4.7.6&starttls is required but not advertised&ehlo was answered", US,
+     "The delivery demands TLS, and the next hop's answer to EHLO has no STARTTLS. The message waits.", NEXT,
+     "its certificate and configuration; XXXXXXXA or no extensions at all: a firewall between that rewrites "
+     "SMTP. " LOOK},
+    {"starttls is required, and ehlo was refused", US,
+     "The delivery demands TLS, and the next hop knows no EHLO, so no STARTTLS.", NEXT,
+     "a firewall between that rewrites SMTP, or a very old server. " LOOK},
+    {"starttls was advertised and not granted", US,
+     "The next hop offers STARTTLS and refuses it when it is asked for: usually a certificate that it cannot read.",
+     NEXT, "its log. " LOOK},
+    {"tls-not-offered", US, "TLS is demanded for this delivery, and the next hop does not offer it.", NEXT, LOOK},
+    {"tls-refused", US, "The next hop offers STARTTLS and refuses it.", NEXT, "its log. " LOOK},
+    {"tls-failed", US, "The handshake with the next hop failed, or its certificate is not what the delivery demands.",
+     NEXT, "the words behind it: an alert (versions, ciphers), a name (tls-name), a CA (ca-file), a date. " LOOK},
+    {"the tls handshake failed", US, "TLS with the next hop did not come about.", NEXT,
+     "the event relay.tls-failed has the alert or the fault of the certificate. " LOOK},
+    {"bytes in clear behind the answer to starttls", US,
+     "Somebody put bytes behind the next hop's 220, to be taken for its words inside TLS (CVE-2021-38371 and its "
+     "kind). "
+     "They were not looked at.",
+     NEXT, "an attacker between the two, or a broken proxy in front of that server"},
+    {"tls-injection", US, "Bytes came behind the next hop's answer to STARTTLS. They were not looked at.", NEXT,
+     "an attacker between the two, or a broken proxy in front of that server"},
+    {"tls-dane-lookup", US,
+     "The TLSA records of the mail host cannot be found out. Without them nobody knows what is demanded, so nothing is "
+     "sent: otherwise whoever keeps the answer away would get the mail in clear (RFC 7672 2.1).",
+     DOMAIN, "this machine's resolver first (does it pass DNSSEC data on?), then the domain's name servers"},
+    {"5.7.30&requiretls was asked for&in clear", US,
+     "The sender asked for REQUIRETLS, and TLS did not come about: the message is not sent in clear.", NEXT,
+     "TLS there; the sender may send it again without REQUIRETLS"},
+    {"5.7.30&requiretls was asked for&not verified", US,
+     "The sender asked for REQUIRETLS, and the next hop's certificate is not verified.", NEXT,
+     "the certificate there, tls = verify or dane here; the sender may send it again without REQUIRETLS"},
+    {"5.7.30&requiretls was asked for&does not offer it", US,
+     "The sender asked for REQUIRETLS, and the next hop does not know it (RFC 8689).", SENDER,
+     "send it again without REQUIRETLS, if that is acceptable"},
+    /* ---- where to */
+    {"5.1.2&the domain does not exist", US, "The DNS says that there is no such name.", SENDER, "a misspelt address"},
+    {"5.4.4&the domain has no host that takes mail", US,
+     "The name exists, and has neither an MX record that leads somewhere nor an address.", DOMAIN,
+     "a misspelt address; else its DNS"},
+    {"5.1.10&null mx", US, "The domain says that it takes no mail (RFC 7505).", SENDER, "another address"},
+    {"5.4.6&the best mail host of the domain is this server", US,
+     "The MX record leads here, and no domain section takes that domain's mail: it would go round in circles.",
+     "this server", "a domain section for it, or its MX record"},
+    {"5.4.6&mail loops back", US, "The next hop calls itself by this server's name.", "this server",
+     "address of the delivery: does it lead back here? hostname: do two servers have the same?"},
+    {"4.4.3&the mail hosts of the domain cannot be found out", US,
+     "Name servers fail, or answers do not stand up to DNSSEC. The message waits.", DOMAIN,
+     "the words behind it; this machine's resolver (option resolver), then the domain's name servers"},
+    {"the resolver cannot be asked", US, "libunbound could not begin a question.", "this server",
+     "memory and threads of the relay process; the event relay.failed"},
+    {"4.4.1&no host could be reached", US, "None of the domain's mail hosts answers.", NEXT,
+     "the network between, a firewall for port 25 going out. " LOOK},
+    {"connect-failed", US, "No connection to the next hop: refused, unreachable, or no answer.", NEXT,
+     "is it up, does a firewall stand between (port 25 going out is often closed by providers)? " LOOK},
+    {"4.3.5&is not in the configuration any more", US,
+     "The message was queued for a delivery that a reload has taken away. It waits for its return.", "this server",
+     "put the delivery back under its title, or: postern queue delete ID"},
+    /* ---- what was said */
+    {"4.4.2&connection lost at", US, "The next hop closed the connection in the middle. Tried again.", NEXT,
+     "its log; nothing, if it passes"},
+    {"4.4.2&no answer at", US, "The next hop said nothing for as long as RFC 5321 4.5.3.2 has a sender wait.", NEXT,
+     "its load; something between that swallows packets (MTU) when it is always at the content"},
+    {"4.4.2&the connection had ended before", US, "A connection that was kept had ended. Tried again over another.",
+     NEXT, "nothing"},
+    {"4.5.0&a reply that nothing was asked for", US,
+     "The next hop answers out of step. So that nobody is credited with a reply that is another's, all count as not "
+     "yet "
+     "answered.",
+     NEXT, "its software"},
+    {"4.5.0&a reply that cannot answer", US,
+     "The next hop answers out of step: this reply cannot be meant for that command.", NEXT, "its software"},
+    {"4.5.0&a reply without end", US, "The next hop sends lines without end.", NEXT, "its software"},
+    {"4.5.0&refused before the end of the content", US, "The next hop answered while the message was still being sent.",
+     NEXT, "its log"},
+    {"4.5.0&a greeting with code", US, "The next hop greets with a code that is none for a greeting.", NEXT,
+     "is that an SMTP server? " LOOK},
+    {"not-smtp", US, "What answers there does not speak SMTP.", NEXT, "address and port of the delivery"},
+    {"out-of-step", US, "The next hop answers too little, too much or in the wrong order.", NEXT, "its software"},
+    {"4.7.0&messages in one connection", US,
+     "The next hop limits messages for each connection; the rest goes over another.", NEXT, "nothing"},
+    /* ---- logging in at a smarthost */
+    {"auth-not-offered", US, "The smarthost offers no AUTH, and the delivery has a user.", NEXT,
+     "port (587 or 465 instead of 25?), and its conditions for AUTH"},
+    {"auth-in-clear", US, "The smarthost offers AUTH in clear only, and a password is never sent there.", NEXT,
+     "TLS there; implicit-tls = yes for port 465"},
+    {"auth-no-mechanism", US, "The smarthost offers mechanisms that are not known here.", NEXT,
+     "PLAIN, LOGIN or SCRAM-SHA-256 must be among them"},
+    {"auth-refused", US,
+     "The smarthost does not take user and password. The mail waits: it is not the message's fault.", "this server",
+     "user and password-file of the delivery, then postern reload"},
+    {"auth-failed", US, "Logging in at the smarthost failed.", "this server", "user and password-file of the delivery"},
+    /* ---- the message itself */
+    {"5.1.7&the sender address cannot be sent", US, "The sender's address cannot be written in SMTP.", SENDER,
+     "nothing here"},
+    {"5.1.3&the recipient address cannot be sent", US, "The recipient's address cannot be written in SMTP.", SENDER,
+     "the address"},
+    {"5.6.7&smtputf8 is needed", US, "The message needs SMTPUTF8, and the next hop does not offer it.", SENDER,
+     "an address in ASCII, header in ASCII"},
+    {"5.6.7&the address needs smtputf8", US,
+     "The recipient's address is outside ASCII, and the next hop offers no SMTPUTF8.", SENDER,
+     "another address of that person"},
+    {"5.6.3&8-bit bytes&does not offer 8bitmime", US,
+     "The content has 8-bit bytes and the next hop takes 7 bits only. It is not rewritten: signatures would break.",
+     NEXT, "a server without 8BITMIME is rare: is a firewall rewriting its EHLO?"},
+    {"5.3.4&the message has", US, "The message is larger than the next hop says it takes (SIZE).", SENDER,
+     "a smaller message, or that limit there"},
+    {"5.6.0&the content has a cr that ends no line", US,
+     "A lone CR in the content could be taken for the end of the message elsewhere (smuggling), so it is not sent.",
+     "the sending program", "it breaks RFC 5321 2.3.8"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
