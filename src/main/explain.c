@@ -88,9 +88,9 @@ const struct explanation *explain_find(const char *text, bool *general)
 {
     char *s = simplify(text);
     size_t most = 0;
-    const struct explanation *const tables[] = {explain_peers, explain_replies, explain_relay}, *x = NULL;
+    const struct explanation *const tables[] = {explain_peers, explain_replies, explain_relay, NULL}, *x = NULL;
 
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+    for (size_t t = 0; tables[t]; t++) {
         const struct explanation *better = best_of(tables[t], s, &most); /* than those before */
 
         x = better ? better : x;
@@ -116,11 +116,11 @@ static unsigned shared_words(const char *parts, const char *text)
 
 unsigned explain_nearest(const char *text, const struct explanation *out[EXPLAIN_NEAREST])
 {
-    const struct explanation *const tables[] = {explain_peers, explain_replies, explain_relay};
+    const struct explanation *const tables[] = {explain_peers, explain_replies, explain_relay, NULL};
     unsigned score[EXPLAIN_NEAREST] = {0}, count = 0;
     char *s = simplify(text);
 
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+    for (size_t t = 0; tables[t]; t++)
         for (const struct explanation *x = tables[t]; x->parts; x++) {
             unsigned n = shared_words(x->parts, s), at = count;
 
