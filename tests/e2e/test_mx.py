@@ -1,151 +1,247 @@
 #!/usr/bin/env python3
-"""Straight to the recipient's MX: which hosts, in which order, and what DANE demands of them (RFC 5321 5.1, 7505, 7672).
-Port 25 is the protocol's: the next hops are on addresses of the loopback that nobody else uses."""
+"""Mail goes directly to the servers that the DNS names: preferences and failover, null MX, DANE, and lookups that fail. The
+names are in a signed zone of our own; port 25 is that of a network namespace of our own."""
 import email
+import hashlib
+import os
 import pathlib
-import random
-import ssl
+import shutil
+import subprocess
 import sys
 import unittest
 
+HERE = "POSTERN_TEST_NETWORK"
+UNSHARE, IP = shutil.which("unshare"), shutil.which("ip", path="/usr/sbin:/sbin:" + os.environ.get("PATH", ""))
+
+
+def move_into_a_network_of_our_own():
+    """Starts this program again inside. Where that cannot be, the tests say so."""
+    if HERE in os.environ or os.geteuid() != 0 or not UNSHARE or not IP:
+        return
+    if subprocess.run([UNSHARE, "-n", IP, "link", "set", "lo", "up"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
+        os.execve(UNSHARE, [UNSHARE, "-n", sys.executable, *sys.argv], dict(os.environ, **{HERE: "yes"}))
+
+
+if __name__ == "__main__":
+    move_into_a_network_of_our_own()
+    if HERE in os.environ:
+        subprocess.run([IP, "link", "set", "lo", "up"], check=True)
+
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-import zone  # noqa: E402
-from postern import *  # noqa: E402,F403
+import dns_zone  # noqa: E402
 from hop import Hop  # noqa: E402
+from postern import *  # noqa: E402,F403
 
-REPORTS_TO = "alice@example.test"
+BODY = b"Subject: directly\nFrom: alice@example.test\n\nbody\n"
+
+PLAIN = """
+two MX 10 first
+two MX 20 second
+first A 127.0.1.1
+second A 127.0.1.2
+null MX 0 .
+alone A 127.0.1.1
+txt TXT "no host"
+gone MX 10 nowhere
+"""
+# each name its own address, so that each can have a server of its own kind
+SIGNED = """
+good MX 10 mx.good
+mx.good A 127.0.2.1
+_25._tcp.mx.good TLSA 3 1 1 {right}
+bad MX 10 mx.bad
+mx.bad A 127.0.2.1
+_25._tcp.mx.bad TLSA 3 1 1 {wrong}
+lost MX 10 mx.lost
+mx.lost A 127.0.2.1
+_25._tcp.mx.lost TLSA 3 1 1 {right}
+forged MX 10 mx.forged
+mx.forged A 127.0.2.1
+_25._tcp.mx.forged TLSA 3 1 1 {forged}
+clear MX 10 mx.clear
+mx.clear A 127.0.2.2
+_25._tcp.mx.clear TLSA 3 1 1 {right}
+without MX 10 mx.without
+mx.without A 127.0.2.2
+spare MX 10 mx.bad
+spare MX 20 mx.good
+null MX 0 .
+"""
 
 
-def may_bind():
-    if zone.why_not():
-        return zone.why_not()
-    with socket.socket() as s:
-        try:
-            s.bind(("127.77.77.77", 25))
-        except OSError as e:
-            return f"port 25 cannot be bound: {e.strerror}"
-    return None
+def why_not():
+    if not IS_ROOT:
+        return "needs root: port 25 of a network namespace of its own"
+    return None if HERE in os.environ else "no network namespace can be made here"
 
 
-@unittest.skipIf(may_bind(), may_bind())
+@unittest.skipIf(why_not() or dns_zone.why_not(), why_not() or dns_zone.why_not())
 class Mx(DaemonTest):
-    @classmethod
-    def setUpClass(cls):
-        cls.base = "127.%d.%d." % (random.randrange(1, 255), random.randrange(1, 255))
-        cls.d = Daemon(start=False, listeners={"inside": {"tls": "off", "relay-from": '{"127.0.0.1"}'}})
-        cls.hops = {}
-        dane = {}
-        for i, name in enumerate(("plain", "second", "dane", "other", "ca", "naked", "silent")):
-            cls.hops[name] = hop = Hop(at=(cls.base + str(i + 10), 25))
-            if name in ("plain", "second", "naked"):
-                continue
-            chain, key = cls.d.dir / f"{name}.pem", cls.d.dir / f"{name}.key"
-            cls.d.ca.issue(chain, key, name=f"{name}.signed.example")
-            chain.write_text(chain.read_text() + cls.d.ca.pem.read_text())
-            hop.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            hop.tls.load_cert_chain(chain, key)
-            dane[name] = zone.tlsa_3_1_1(chain)
-        records = [f"{name} IN A {hop.at[0]}" for name, hop in cls.hops.items()]
-        records += [f"down IN A {cls.base}99",
-                    "failover IN MX 10 down", "failover IN MX 20 plain",
-                    "order IN MX 20 second", "order IN MX 10 plain",
-                    "nullmx IN MX 0 .", "loop IN MX 10 mx.example.test.", "nohost IN MX 10 missing", "nohost IN TXT x",
-                    "good IN MX 10 dane", f"_25._tcp.dane IN TLSA {dane['dane']}",
-                    "wrong IN MX 10 other", f"_25._tcp.other IN TLSA {dane['dane']}",
-                    "anchor IN MX 10 ca", f"_25._tcp.ca IN TLSA {zone.tlsa_2_0_1(cls.d.ca.pem)}",
-                    "stripped IN MX 10 naked", f"_25._tcp.naked IN TLSA {dane['dane']}",
-                    "unknown IN MX 10 silent", "_25._tcp.silent IN TLSA 3 1 1 " + "00" * 32,
-                    "forged IN MX 10 plain"]
-        cls.zone = zone.Zone(cls.d.dir / "dns", "signed.example", records, refuse=("_tcp.silent.signed.example",))
-        cls.zone.start(spoil=[("forged.signed.example.\t60\tIN\tMX\t10 plain", "forged.signed.example.\t60\tIN\tMX\t10 second")])
-        for hop in cls.hops.values():
-            hop.up()
-        cls.d.extra = f'''
-delivery "out" {{ type = mx }}
-relay {{ delivery = "out" }}
-dns {{ resolver = "127.0.0.1:{cls.zone.port}" trust-anchor = "{cls.zone.anchor}" }}
-queue {{ first-retry = 1s longest-retry = 2s }}
-'''
-        cls.d.write()
-        cls.d.start()
+    def setUp(self):
+        d = self.d = self.prepared(listeners={"inside": {"tls": "off", "relay-from": '{"127.0.0.1"}'}})
+        self.hops = {}
+        for host in ("127.0.1.1", "127.0.1.2", "127.0.2.1", "127.0.2.2"):
+            self.hops[host] = Hop(at=(host, 25)).up()
+            self.addCleanup(self.hops[host].down)
+        # nobody's CA has signed it: only DANE can tell that it is right
+        chain, key = d.dir / "mx.pem", d.dir / "mx-key.pem"
+        d.ca.issue(chain, key, name="unknown.test", self_signed=True)
+        public = run("openssl", "pkey", "-in", key, "-pubout", "-outform", "DER").stdout
+        self.right = hashlib.sha256(public).hexdigest()
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(chain, key)
+        self.hops["127.0.2.1"].tls = tls
+        wrong, forged = (hashlib.sha256(x).hexdigest() for x in (b"another key", b"what the owner signed"))
+        self.dns = dns_zone.NameServer(d.dir / "dns", {"plain.example": PLAIN, "signed.example": SIGNED.format(
+            right=self.right, wrong=wrong, forged=forged)}, signed=["signed.example"], silent=["_25._tcp.mx.lost.signed.example"],
+            forge=[(forged, self.right)])
+        self.dns.start()
+        self.addCleanup(self.dns.stop)
+        d.extra = (f'delivery "direct" {{ type = mx }}\nrelay {{ delivery = "direct" }}\n'
+                   f'queue {{ first-retry = 1s longest-retry = 2s }}\n'
+                   f'dns {{ resolver = {{"127.0.0.1:{self.dns.port}"}} trust-anchor = "{self.dns.anchor}" }}\n')
+        d.write()
+        d.start()
 
-    @classmethod
-    def tearDownClass(cls):
-        cls.d.stop()
-        cls.zone.stop()
-        for hop in cls.hops.values():
-            hop.down()
-        reports = cls.d.reports()
-        cls.d.remove()
-        assert not reports, reports
-
-    def send(self, to):
+    def send(self, *to):
         with self.d.client("inside") as c:
             c.hello()
-            got = c.deliver(b"Subject: out\n\nbody\n", to=[to], sender=REPORTS_TO)
+            got = c.deliver(BODY, to=to, sender="alice@example.test")
             self.assertEqual(got.code, 250, got)
+            c.expect("QUIT", 221)
 
-    def at(self, hop, to):
-        return wait_until(lambda: [m for m in self.hops[hop].messages() if to in m[1]])[0]
+    def taken(self, host):
+        return wait_until(lambda: self.hops[host].messages())
 
-    def deferred(self, to):
-        line = self.d.wait_event("queue.deferred", to)[0]
-        for hop in self.hops.values():
-            self.assertFalse([m for m in hop.messages() if to in m[1]])
-        return line
+    def gone(self):
+        wait_until(lambda: not [p for p in (self.d.state / "queue").iterdir() if not p.name.startswith(".")])
 
-    def report(self, to):
-        def found():
-            for path in self.d.messages("alice"):
-                status = email.message_from_bytes(path.read_bytes()).get_payload(1).get_payload()[1]
-                if status["Final-Recipient"] == f"rfc822; {to}" or status["Final-Recipient"].endswith(to):
-                    return status
-        return wait_until(found)
+    def status_of_report(self):
+        (path,) = wait_until(lambda: self.d.messages("alice"))
+        report = email.message_from_bytes(path.read_bytes())
+        (failed,) = report.get_payload(1).get_payload()[1:]
+        self.assertEqual(failed["Action"], "failed")
+        self.gone()
+        return failed["Status"]
 
-    def test_the_next_best_host_when_one_is_down(self):
-        self.send("a@failover.signed.example")
-        self.assertFalse(self.at("plain", "a@failover.signed.example")[3])
+    def stays(self, host, event="queue.deferred", times=2):
+        """Tried again and again, and never given away."""
+        events = self.d.wait_event(event, count=times)
+        self.assertEqual(self.hops[host].messages(), [])
+        self.assertEqual(len([p for p in (self.d.state / "queue").iterdir() if not p.name.startswith(".")]), 1)
+        self.assertEqual(self.d.messages("alice"), [])
+        return events[0]
 
-    def test_the_best_host_first(self):
-        self.send("a@order.signed.example")
-        self.at("plain", "a@order.signed.example")
+    # ---- MX
 
-    def test_without_mx_the_address_is_the_host(self):
-        self.send("a@plain.signed.example")
-        self.at("plain", "a@plain.signed.example")
+    def test_preference(self):
+        for i in range(5):
+            self.send(f"u{i}@two.plain.example")
+        wait_until(lambda: len(self.hops["127.0.1.1"].messages()) == 5)
+        self.assertEqual(self.hops["127.0.1.2"].messages(), [])
+        self.gone()
 
-    def test_those_who_take_no_mail(self):
-        for to, code in (("a@nullmx.signed.example", "5.1.10"), ("a@gone.signed.example", "5.1.2"), ("a@loop.signed.example", "5.4.6"),
-                         ("a@nohost.signed.example", "5.4.4")):
-            self.send(to)
-            self.assertEqual(self.report(to)["Status"], code, to)
+    def test_failover(self):
+        self.hops["127.0.1.1"].down()
+        self.send("a@two.plain.example")
+        ((sender, rcpts, _, _),) = self.taken("127.0.1.2")
+        self.assertEqual((sender, rcpts), ("alice@example.test", ["a@two.plain.example"]))
+        self.gone()
+        self.assertEqual(self.d.events("queue.deferred"), [])  # the other server is no second try
 
-    def test_dane(self):
+    def test_a_refusal_of_one_recipient_is_no_failover(self):
+        """RFC 5321 5.1 is about servers that cannot be reached: a 550 is an answer."""
+        self.hops["127.0.1.1"].refuse["a@two.plain.example"] = "550 5.1.1 nobody"
+        self.send("a@two.plain.example")
+        self.assertEqual(self.status_of_report(), "5.1.1")
+        self.assertEqual(self.hops["127.0.1.2"].messages(), [])
+
+    def test_all_down_waits(self):
+        for host in ("127.0.1.1", "127.0.1.2"):
+            self.hops[host].down()
+        self.send("a@two.plain.example")
+        self.d.wait_event("queue.deferred")
+        self.hops["127.0.1.2"].up()
+        self.taken("127.0.1.2")
+        self.gone()
+
+    def test_implicit_mx(self):
+        self.send("a@alone.plain.example")
+        self.taken("127.0.1.1")
+        self.gone()
+
+    def test_null_mx(self):
+        """RFC 7505: at once, with 5.1.10, whether it is proven or not."""
+        self.send("a@null.plain.example")
+        self.assertEqual(self.status_of_report(), "5.1.10")
+        self.assertIn("code=556", self.d.wait_event("queue.failed")[0])
+
+    def test_null_mx_that_is_proven(self):
+        self.send("a@null.signed.example")
+        self.assertEqual(self.status_of_report(), "5.1.10")
+
+    def test_no_such_domain(self):
+        self.send("a@nosuch.plain.example")
+        self.assertEqual(self.status_of_report(), "5.1.2")
+
+    def test_no_host(self):
+        self.send("a@txt.plain.example")
+        self.assertEqual(self.status_of_report(), "5.4.4")
+
+    def test_name_server_down(self):
+        """Nobody is told that a domain does not exist because a name server is away."""
+        self.dns.stop()
+        self.send("a@two.plain.example")
+        self.assertIn("enhanced=4.4.3", self.stays("127.0.1.1", times=1))
+        self.dns.start()
+        wait_until(lambda: self.hops["127.0.1.1"].messages(), 120)
+        self.gone()
+
+    # ---- DANE
+
+    def test_dane_that_matches(self):
         self.send("a@good.signed.example")
-        self.assertTrue(self.at("dane", "a@good.signed.example")[3])
-        self.assertIn("DANE", self.d.wait_event("queue.relayed", "a@good.signed.example")[0])
-        self.send("a@anchor.signed.example")
-        self.assertTrue(self.at("ca", "a@anchor.signed.example")[3])
+        ((_, _, _, in_tls),) = self.taken("127.0.2.1")
+        self.assertTrue(in_tls)
+        event = self.d.wait_event("queue.relayed")[0]
+        self.assertRegex(event, r'remote=\S*127\.0\.2\.1\S* .*tls="TLSv1\.3 \S+, verified by DANE')
+        self.gone()
 
-    def test_a_certificate_that_is_not_the_one(self):
-        self.send("a@wrong.signed.example")
-        self.assertIn("4.7", self.deferred("a@wrong.signed.example"))
+    def test_dane_that_does_not_match(self):
+        self.send("a@bad.signed.example")
+        self.assertRegex(self.stays("127.0.2.1"), r"enhanced=4\.7\.")
+        self.assertIn("DANE", self.d.wait_event("relay.tls-failed")[0] + self.d.events("queue.deferred")[0])
 
-    def test_no_starttls_where_dane_demands_it(self):
-        self.send("a@stripped.signed.example")
-        line = self.deferred("a@stripped.signed.example")
-        self.assertIn("enhanced=4.7.6", line)
-        self.assertIn("STARTTLS", line)
+    def test_the_other_server_matches(self):
+        """RFC 7672 2.2: a server that fails is passed by, the next one is tried."""
+        self.send("a@spare.signed.example")
+        self.assertTrue(self.taken("127.0.2.1")[0][3])
+        self.assertIn("DANE", self.d.wait_event("queue.relayed")[0])
+        self.gone()
 
-    def test_records_that_cannot_be_found_out(self):
-        """A downgrade: who can keep the TLSA answer away must not get the mail (RFC 7672 2.1.2)."""
-        self.send("a@unknown.signed.example")
-        self.deferred("a@unknown.signed.example")
+    def test_a_lookup_that_fails_is_no_downgrade(self):
+        """RFC 7672 2.1.1: not to know whether there are TLSA records must not mean that there are none."""
+        self.send("a@lost.signed.example")
+        self.stays("127.0.2.1")
+        self.dns.change(silent=[])
+        got = wait_until(lambda: self.hops["127.0.2.1"].messages(), 120)
+        self.assertTrue(got[0][3])
+        self.assertIn("DANE", self.d.wait_event("queue.relayed")[0])
 
-    def test_a_forged_answer(self):
+    def test_forged_records_are_not_believed(self):
+        """They fit the server that answers, and are not what was signed."""
         self.send("a@forged.signed.example")
-        line = self.deferred("a@forged.signed.example")
-        self.assertIn("4.4.3", line)
+        self.stays("127.0.2.1")
+
+    def test_starttls_that_was_taken_away(self):
+        self.send("a@clear.signed.example")
+        self.assertRegex(self.stays("127.0.2.2"), r"enhanced=4\.7\.")
+        self.assertIn("STARTTLS", self.d.wait_event("relay.tls-failed")[0])
+
+    def test_without_records_clear_text_will_do(self):
+        self.send("a@without.signed.example")
+        self.assertFalse(self.taken("127.0.2.2")[0][3])
+        self.gone()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,12 @@ class Hop:
         probe.close()
         self.sock = None
 
+    @staticmethod
+    def free_port():
+        with contextlib.closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            return probe.getsockname()[1]
+
     def up(self):
         self.sock = socket.socket()
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
