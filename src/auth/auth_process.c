@@ -294,6 +294,28 @@ static struct talk *new_talk(struct peer *p, const struct auth_begin_msg *m)
     return t;
 }
 
+static bool is_there(const struct process *x, const struct peer *p)
+{
+    for (unsigned i = 0; i < WORKERS_MOST; i++)
+        if (x->peers[i] == p)
+            return true;
+    return false;
+}
+
+/* Clients that begin an exchange and say no more must not keep others out: the one that has been silent longest gives
+ * way. Its worker hears that it is over, and tells its client when that speaks again. */
+static bool make_room(struct peer *p)
+{
+    struct talk *oldest = NULL;
+
+    for (struct talk *t = p->process->talks; t; t = t->next) /* the newest first */
+        if (t->peer == p && t->exchange && !t->busy)
+            oldest = t;
+    if (oldest)
+        decide(oldest, AUTH_UNAVAILABLE, "");
+    return oldest != NULL;
+}
+
 /* -1: the worker talks nonsense. The peer may be gone afterwards either way. */
 static int begin(struct peer *p, const struct chan_msg *m)
 {
@@ -306,8 +328,10 @@ static int begin(struct peer *p, const struct chan_msg *m)
 
     if (auth_begin_decode(&facts, &text, m->data, m->len) < 0 || find(p, facts.number))
         return -1;
-    if (p->talks >= TALKS_MOST)
+    if (p->talks >= TALKS_MOST && !make_room(p))
         return tell(p, facts.number, AUTH_UNAVAILABLE, "") ? 0 : 1;
+    if (!is_there(x, p))
+        return 0;
     t = new_talk(p, &facts);
     client = client_key(t);
     (void)login_throttle_delay(x->throttle, LOGIN_CLIENT, &client, sizeof client, loop_now_us(x->loop), &too_many);
@@ -367,14 +391,6 @@ static int take(struct peer *p, const struct chan_msg *m)
     default:
         return -1;
     }
-}
-
-static bool is_there(const struct process *x, const struct peer *p)
-{
-    for (unsigned i = 0; i < WORKERS_MOST; i++)
-        if (x->peers[i] == p)
-            return true;
-    return false;
 }
 
 static void on_worker(void *arg, unsigned what)

@@ -380,7 +380,7 @@ void conf_domain_build(const struct conf_building *b)
     postmaster(c, &d);
     shared_paths(b, &d);
     publish(c, &d);
-    if (count == 0 && b->parse_errors == 0)
+    if (count == 0 && c->relay == UINT_MAX && b->parse_errors == 0) /* with it all domains are elsewhere */
         conf_problem_add(b->p, true, b->file, 0, "domain", "write domain \"example.org\" { mailboxes = {\"alice\"} }",
                          "there is no domain: every recipient will be refused");
     for (unsigned i = 0; i < d.count; i++)

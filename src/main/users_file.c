@@ -10,9 +10,10 @@
 
 #include "base/buf.h"
 #include "conf/conf.h"
+#include "conf/conf_utf8.h"
 
 struct users_file {
-    const char *name;
+    char *name; /* of the file itself, where a link leads to it */
     struct stat st;
     bool there;
     char *text; /* "" where it is missing */
@@ -39,6 +40,7 @@ static void close_file(struct users_file *f)
     if (f->text)
         explicit_bzero(f->text, f->len);
     free(f->text);
+    free(f->name);
 }
 
 /* What is broken by hand is not made worse. */
@@ -47,17 +49,24 @@ static int open_file(struct users_file *f, const char *name, bool create, struct
     struct first_fault fault = {name, e, false};
     struct conf_users *u;
 
-    *f = (struct users_file){.name = name};
+    *f = (struct users_file){.name = realpath(name, NULL)};
+    if (!f->name)
+        f->name = mem_str(name);
     f->there = stat(name, &f->st) == 0;
     if (!f->there) {
-        if (errno != ENOENT || !create)
-            return err_set(e, "%s: %s%s", name, strerror(errno),
-                           errno == ENOENT ? "; -c makes a new file: postern passwd -c FILE USER" : "");
-        f->text = mem_str("");
-        return 0;
-    }
-    if (conf_read_disk(NULL, name, &f->text, &f->len, e) < 0)
+        if (errno == ENOENT && create) {
+            f->text = mem_str("");
+            return 0;
+        }
+        err_set(e, "%s: %s%s", name, strerror(errno),
+                errno == ENOENT ? "; -c makes a new file: postern passwd -c FILE USER" : "");
+        close_file(f);
         return -1;
+    }
+    if (conf_read_disk(NULL, name, &f->text, &f->len, e) < 0) {
+        close_file(f);
+        return -1;
+    }
     u = conf_users_parse(f->text, f->len, say, &fault);
     if (!u)
         close_file(f);
@@ -96,7 +105,7 @@ static bool replace(const struct users_file *f, const char *name, const char *li
 {
     bool found = false;
 
-    for (const char *p = f->text, *end = f->text + f->len; p < end;) {
+    for (const char *p = conf_utf8_begin(f->text, f->len), *end = f->text + f->len; p < end;) {
         const char *eol = memchr(p, '\n', (size_t)(end - p));
         size_t n = (size_t)((eol ? eol : end) - p);
 

@@ -193,6 +193,13 @@ class Exchanges(SubmissionTest):
                                           ("\u00e4lice@example.test", 535), ("alice@example.test\n", 535), ("alice:x@example.test", 535)]):
             c = self.hello(self.d, source=f"127.0.2.{n + 1}")
             self.assertEqual(try_login(c, user).code, code, user)
+        for n, words in enumerate([f"\0{ALICE}\0{PASSWORD}\0", f"\0{ALICE}\0{PASSWORD}\0x", f"\0{ALICE}\0x\0{PASSWORD}"]):
+            self.assertEqual(c.ask("AUTH PLAIN " + b64(words)).code, 501)
+        c.expect("AUTH LOGIN " + b64(ALICE), 334)
+        self.assertEqual(c.ask(b64(PASSWORD + "\0x")).code, 501)
+        c.expect("AUTH LOGIN " + b64(ALICE + "\nevent=auth.ok"), 334)
+        self.assertEqual(c.ask(b64(PASSWORD)), FAILED)
+        self.assertFalse(re.search("^event=auth.ok", self.d.log_text(), re.M))
         self.assertEqual(c.ask("AUTH PLAIN " + plain(ALICE, acting="bob@example.test")), FAILED)
         self.assertEqual(c.ask("AUTH PLAIN " + plain(ALICE, acting=ALICE)).code, 235)
 
@@ -309,6 +316,32 @@ class Users(SubmissionTest):
         self.assertEqual(try_login(c, "carol@example.test"), FAILED)
         self.assertEqual(d.reload().returncode, 0)
         self.assertEqual(try_login(self.hello(d), "carol@example.test").code, 235)
+        self.assertEqual(try_login(self.hello(d)), FAILED)
+
+    def test_files_from_elsewhere(self):
+        """With the mark that some editors begin a file with, CRLF, no last newline, and behind a link."""
+        d = self.submission()
+        real = d.dir / "real-users"
+        real.write_text(f"\ufeff{ALICE}:{secret()}\r\n# bob\r\nbob@example.test:{secret()}")
+        d.users.unlink()
+        d.users.symlink_to(real)
+        for user in (ALICE, "bob@example.test"):
+            run(POSTERN, "passwd", d.users, user, input=b"another one\n")
+        self.assertTrue(d.users.is_symlink())
+        self.assertEqual(len(real.read_text().splitlines()), 3)
+        self.assertEqual(d.reload().returncode, 0)
+        for user in (ALICE, "bob@example.test"):
+            self.logged_in(d, user, "another one")
+
+    def test_reload_between(self):
+        """Whoever is in the middle of an exchange ends it with those who were users when it began."""
+        d = self.submission()
+        c = self.hello(d)
+        c.expect("AUTH LOGIN", 334)
+        self.write_users(d, {"carol@example.test": PASSWORD})
+        self.assertEqual(d.reload().returncode, 0)
+        c.expect(b64(ALICE), 334)
+        c.expect(b64(PASSWORD), 235)
         self.assertEqual(try_login(self.hello(d)), FAILED)
 
     def test_broken_files(self):

@@ -409,6 +409,27 @@ START_TEST(a_step_for_what_has_ended)
 }
 END_TEST
 
+/* More exchanges are begun than are kept, and left lying: whoever comes then logs in. */
+START_TEST(many_that_are_left_lying)
+{
+    struct auth_talk *first, *last = NULL;
+
+    start("");
+    first = begin("LOGIN", NULL);
+    ck_assert_int_eq(wait_answer(), AUTH_CONTINUE);
+    for (unsigned i = 0; i < 1100; i++) {
+        last = begin("LOGIN", NULL);
+        ck_assert_int_eq(wait_answer(), AUTH_CONTINUE);
+    }
+    ck_assert_int_eq(log_in("PLAIN", "alice@example.org", "wonderland", NULL), AUTH_OK);
+    auth_step(last, "eA==", 4);
+    ck_assert_int_eq(wait_answer(), AUTH_CONTINUE);
+    auth_step(first, "eA==", 4);
+    ck_assert_int_eq(wait_answer(), AUTH_UNAVAILABLE);
+    stop();
+}
+END_TEST
+
 static int raw_worker(void)
 {
     struct err e;
@@ -521,6 +542,6 @@ END_TEST
 
 SUITE_MAIN("auth", each_mechanism, unknown_users, nobody_acts_for_another, a_made_up_salt_is_steady,
            without_scram_secrets_it_is_not_offered, what_is_malformed, cancelled_and_forgotten, a_dead_process,
-           a_process_that_dies_between_two_steps, a_step_for_what_has_ended, a_worker_that_does_not_wait,
-           what_is_handed_on_cannot_end_a_line, made_up_like_real, a_worker_that_talks_nonsense,
-           guessers_wait_and_are_turned_away)
+           a_process_that_dies_between_two_steps, a_step_for_what_has_ended, many_that_are_left_lying,
+           a_worker_that_does_not_wait, what_is_handed_on_cannot_end_a_line, made_up_like_real,
+           a_worker_that_talks_nonsense, guessers_wait_and_are_turned_away)
