@@ -143,6 +143,55 @@ class Queue(DaemonTest):
         self.assertEqual(done.returncode, 2)
         self.assertIn("there is no queue", done.err)
 
+    @unittest.skipUnless(IS_ROOT, "needs root and mount(2)")
+    def test_a_full_disk_drains(self):
+        """Nothing fits any more: 452, and what waits still goes, each once, and makes room."""
+        self.d = hop_daemon(self.hop, start=False)
+        self.d.state.mkdir(exist_ok=True)
+        done = run("mount", "-t", "tmpfs", "-o", "size=2m", "none", self.d.state, check=False)
+        if done.returncode:
+            self.skipTest("mount(2) is not permitted")
+        self.addCleanup(lambda: run("umount", "-l", self.d.state, check=False))
+        self.d.start()
+        body, sent = b"Subject: fill\n\n" + b"y" * 60000 + b"\n", 0
+        with self.d.client("inside") as c:
+            c.hello()
+            while (got := c.deliver(body, to=[f"n{sent}@remote.test"], sender="alice@example.test")).code == 250:
+                sent += 1
+                self.assertLess(sent, 100)
+            self.assertIn("452 4.3.1", got)
+        self.assertGreater(sent, 5)
+        self.hop.up()
+        wait_until(lambda: len(self.hop.messages()) >= sent)
+        wait_until(lambda: not self.rows())
+        got = sorted(m[1][0] for m in self.hop.messages())
+        self.assertEqual(got, sorted(f"n{i}@remote.test" for i in range(sent)))
+        self.send("after@remote.test")
+        wait_until(lambda: len(self.hop.messages()) == sent + 1)
+
+    def test_a_damaged_file_is_left_alone(self):
+        self.start()
+        self.send("out@remote.test")
+        self.send("more@remote.test")
+        rows = self.waits(2)
+        self.d.stop()
+        there = self.d.state / "queue"
+        bad = there / rows[0]["id"]
+        text = bad.read_bytes()
+        bad.write_bytes(text.replace(b"\nrcpt: <", b"\nrcpt: ", 1))
+        (there / "junk with blanks").write_text("what is this?")
+        (there / "0000aaaa").mkdir()
+        self.hop.up()
+        self.d.start()
+        wait_until(lambda: len(self.hop.messages()) == 1)
+        self.d.wait_event("queue.damaged", rows[0]["id"])
+        self.assertTrue(bad.exists())
+        away = self.d.dir / "mended"
+        bad.rename(away)
+        away.write_bytes(text)
+        away.rename(bad)
+        wait_until(lambda: len(self.hop.messages()) == 2, 60)
+
     def test_many_and_a_reader_that_sleeps(self):
         """A long list comes at once, is complete, and whoever does not read it holds up nobody."""
         self.d = hop_daemon(self.hop)
