@@ -48,7 +48,7 @@ help:
 deps-build:
 	@.ci/install-deps build
 deps-check:
-	@.ci/install-deps build check mta
+	@.ci/install-deps build check mta beside
 
 # A fresh machine: install, then let a second make find what is there now.
 JOBS = $(shell nproc 2>/dev/null || echo 1)
@@ -126,7 +126,7 @@ fuzz:
 # ---- everything the tests run
 TEST_BUILD = $(MAKE) --no-print-directory -s -j$(JOBS)
 check:
-	@.ci/install-deps build check mta
+	@.ci/install-deps build check mta beside
 	@$(TEST_BUILD) all unit programs
 	@$(TEST_BUILD) SAN=1 all unit
 	@$(FUZZ_MAKE) -s -j$(JOBS) fuzzers
