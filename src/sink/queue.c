@@ -21,6 +21,7 @@
 #define SCAN_PER_TURN 500u /* files; transfers go on between */
 #define STARTS_PER_TURN 200u
 #define LONGEST_MS 60000 /* the wall clock may be set */
+#define REMOVED_US INT64_C(100000)
 #define WATCHED (IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM)
 
 const struct queue_limits queue_limits_default = {
@@ -219,6 +220,7 @@ static void let_go(struct queue *q)
     q->scan = NULL;
     queue_answer_cut(q);
     queue_table_clear(&q->table);
+    queue_disk_flush(&q->disk);
     q->scheduling = false;
     flock(q->lock_fd, LOCK_UN);
     log_event(LOG_LEVEL_INFO, "queue.let-go", "all transfers are reported");
@@ -311,7 +313,23 @@ static void settle_all(struct queue *q)
         queue_settle(q, q->dirty[i]);
     }
     q->dirty_count = 0;
+}
+
+/* Names that went are made sure of together, some times a second: a flush for each turn would be what the queue spends
+ * its time with. What a power cut in between brings back is sent once more, as it is after one in the moment between
+ * a server's reply and any flush. */
+static void flush_removed(struct queue *q)
+{
+    if (!q->disk.unflushed) {
+        q->flush_us = QUEUE_NEVER;
+        return;
+    }
+    if (q->flush_us == QUEUE_NEVER || q->flush_us > q->now_us + REMOVED_US) /* the clock was set back */
+        q->flush_us = q->now_us + REMOVED_US;
+    if (q->now_us < q->flush_us)
+        return;
     queue_disk_flush(&q->disk);
+    q->flush_us = QUEUE_NEVER;
 }
 
 static void look_after(struct queue *q)
@@ -326,13 +344,14 @@ static void look_after(struct queue *q)
 
 static void schedule(struct queue *q)
 {
+    queue_settle_removed(q);
     read_inotify(q);
     if (q->scan)
         go_on_scanning(q);
     settle_all(q);
     if (q->draining) {
         queue_run_drain(q);
-        if (!q->table.running)
+        if (!q->table.running && !q->leaving)
             let_go(q);
         return;
     }
@@ -340,6 +359,7 @@ static void schedule(struct queue *q)
     settle_all(q);
     queue_run_start(q);
     settle_all(q);
+    flush_removed(q);
 }
 
 static int schedule_ms(const struct queue *q)
@@ -350,7 +370,8 @@ static int schedule_ms(const struct queue *q)
         return q->draining ? -1 : ASK_AGAIN_MS;
     if (q->scan)
         return 0;
-    us = queue_table_next_us(&q->table) - q->now_us;
+    us = queue_table_next_us(&q->table);
+    us = (us < q->flush_us ? us : q->flush_us) - q->now_us;
     /* what is due and was not started waits for a relay, or for one that has room */
     if (us <= 0)
         us = q->table.attention.count && q->table.attention.node[0]->key <= q->now_us ? 0 : 1000000;
@@ -395,6 +416,7 @@ static void *queue_thread(void *arg)
     struct queue *q = arg;
 
     q->now_us = clock_now().real_us;
+    q->flush_us = QUEUE_NEVER;
     while (!is_stopped(q)) {
         take_inbox(q);
         queue_answer_go(q);
@@ -434,9 +456,13 @@ int queue_start(struct queue *q, const struct queue_limits *l, const struct queu
         q->table.random = (uint64_t)clock_now().mono_us;
     sigfillset(&all); /* signals are for the store's loop */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    r = pthread_create(&q->thread, NULL, queue_thread, q);
+    r = remover_new(&q->remover, q->disk.dir, q->wake_fd, e);
+    if (r == 0)
+        r = pthread_create(&q->thread, NULL, queue_thread, q);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     q->started = r == 0;
+    if (r < 0)
+        return -1;
     return r ? err_set(e, "the queue's thread: %s", strerror(r)) : 0;
 }
 
@@ -522,6 +548,13 @@ void queue_free(struct queue **qp)
     }
     for (unsigned i = 0; i < QUEUE_RELAYS; i++)
         queue_run_end(q, &q->relays[i]);
+    if (q->remover) {
+        remover_free(&q->remover);
+        q->disk.unflushed |= q->leaving > 0;
+        queue_disk_flush(&q->disk);
+        for (struct queue_message *m = q->scheduling ? q->table.oldest : NULL; m; m = m->newer)
+            m->running -= m->leaving;
+    }
     if (q->scan)
         closedir(q->scan);
     queue_answer_free(q);

@@ -3,7 +3,8 @@
  * the kernel lets go when a store dies. It may wait for disks; the store's loop never waits for it.
  *
  *     take over (lock, scan) -> start what is due, within limits -> results to the file's log, fdatasync ->
- *     reports published -> finished files unlinked, the directory flushed once a turn
+ *     reports published -> finished files unlinked by threads of their own (remover.h), the directory flushed some
+ *     times a second
  *
  * Memory: a record of some 300 bytes for each message and destination, whatever the message's size; heads and logs are
  * read again when they are needed. Order of the steps is what makes a kill harmless: see queue_log.h.

@@ -53,7 +53,7 @@ static bool fits(struct queue *q, const struct queue_talk *t, struct queue_messa
 {
     const struct queue_request *r = &t->r;
 
-    return !m->gone && (!*r->id || strcmp(r->id, m->id) == 0) && (!r->held || m->held) &&
+    return !m->gone && !m->leaving && (!*r->id || strcmp(r->id, m->id) == 0) && (!r->held || m->held) &&
            (!r->by_sender || strcmp(r->from, m->sender) == 0) &&
            (!r->older_us || q->now_us - m->arrived_us >= r->older_us) && (!*r->domain || has_domain(q, t, m));
 }

@@ -28,6 +28,6 @@ int queue_disk_append(const struct queue_disk *d, const char *id, struct queue_l
 /* A new file with that text, name and all on stable storage. -1: there is none. */
 int queue_disk_publish(const struct queue_disk *d, const char *id, const struct buf *text, struct err *e);
 int queue_disk_remove(struct queue_disk *d, const char *id, struct err *e);
-void queue_disk_flush(struct queue_disk *d); /* removed names; once a turn */
+void queue_disk_flush(struct queue_disk *d); /* removed names, some times a second */
 
 #endif

@@ -13,6 +13,7 @@
 #include "sink/queue_command.h"
 #include "sink/queue_table.h"
 #include "sink/relay_msg.h"
+#include "sink/remover.h"
 
 #define QUEUE_RELAYS 4u
 #define QUEUE_QUESTIONS 64u             /* that nobody has looked at */
@@ -53,6 +54,8 @@ struct queue {
     bool started;
     int wake_fd, lock_fd, inotify_fd;
     struct queue_disk disk;
+    struct remover *remover;
+    unsigned leaving; /* messages whose files it has */
     char *hostname;
     struct queue_limits limits;
     struct queue_hooks hooks;
@@ -66,7 +69,7 @@ struct queue {
     uint32_t next_number, next_report;
     struct queue_message **dirty; /* to be settled before the turn ends */
     unsigned dirty_count, dirty_cap;
-    int64_t now_us;
+    int64_t now_us, flush_us; /* flush_us: when names that went are flushed */
     char room[CHAN_MAX + 4];
 };
 
@@ -85,6 +88,7 @@ void queue_run_drain(struct queue *q);
 void queue_run_end(struct queue *q, struct queue_relay *r); /* its transfers are as if they had never been */
 /* queue_settle.c */
 void queue_settle(struct queue *q, struct queue_message *m);
+void queue_settle_removed(struct queue *q);                                   /* those whose files went */
 void queue_take_entry(struct queue_message *m, const struct queue_entry *en); /* into state and lines */
 /* queue_report.c: reports on everything that is to be told now. -1: one could not be made; again later. */
 int queue_report(struct queue *q, struct queue_message *m, const bool *late);

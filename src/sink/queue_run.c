@@ -8,6 +8,8 @@
 
 #include "base/log.h"
 
+#define LEAVING_MOST 1000u /* messages that are sent, while the disk is slower than the relay */
+
 /* ---- relays */
 
 void queue_run_relay(struct queue *q, int fd)
@@ -188,7 +190,8 @@ void queue_run_start(struct queue *q)
     struct queue_job *j;
     struct queue_relay *r;
 
-    while (q->table.running < q->limits.transfers && (r = a_relay(q)) && (j = queue_table_next(&q->table, q->now_us)))
+    while (q->table.running < q->limits.transfers && q->leaving < LEAVING_MOST && (r = a_relay(q)) &&
+           (j = queue_table_next(&q->table, q->now_us)))
         if (!start(q, r, j) && !a_relay(q))
             break;
 }

@@ -91,36 +91,66 @@ static void say_trouble(const struct queue_message *m, const struct err *e)
     log_event(LOG_LEVEL_ERROR, "queue.write-failed", "%s: %s; tried again in some seconds", m->id, e->text);
 }
 
+/* The record stays until the file is gone: a scan must not find one that nobody knows. */
 static void finish(struct queue *q, struct queue_message *m)
 {
-    struct err e = {""};
+    heap_drop(&q->table.attention, &m->node);
+    m->leaving = true;
+    m->running++;
+    q->leaving++;
+    remover_add(q->remover, m->id, m);
+}
+
+static void say_finished(const struct queue *q, const struct queue_message *m)
+{
     struct log_line l;
 
-    if (queue_disk_remove(&q->disk, m->id, &e) < 0) {
-        say_trouble(m, &e);
-        heap_put(&q->table.attention, &m->node, q->now_us + QUEUE_RETRY_US);
-        return;
-    }
     log_begin(&l, LOG_LEVEL_INFO, "queue.finished");
     log_str(&l, "id", m->id);
     log_int(&l, "rcpts", m->rcpts);
     log_int(&l, "elapsed", (q->now_us - m->arrived_us) / 1000);
     log_end(&l);
-    queue_forget(q, m);
 }
 
+/* When everything is said, and only the end of a transfer is to come, the file goes in the next moment: its lines are for
+ * whoever takes over if this process is killed before, and need not survive a power cut. */
 static int write_lines(struct queue *q, struct queue_message *m)
 {
+    bool lasts = !queue_state_is_finished(m->file->state);
     struct err e = {""};
 
     if (!m->lines.len)
         return 0;
-    if (queue_disk_append(&q->disk, m->id, m->file, &m->lines, true, &e) < 0) {
+    if (queue_disk_append(&q->disk, m->id, m->file, &m->lines, lasts, &e) < 0) {
         say_trouble(m, &e);
         return -1;
     }
     buf_clear(&m->lines);
     return 0;
+}
+
+void queue_settle_removed(struct queue *q)
+{
+    struct queue_message *m;
+    int error;
+
+    while ((m = remover_take(q->remover, &error))) {
+        struct err e = {""};
+
+        q->leaving--;
+        m->running--;
+        if (error) {
+            m->leaving = false;
+            err_set(&e, "%s", strerror(error));
+            say_trouble(m, &e);
+            (void)write_lines(q, m); /* it stays: it says at least that it was sent */
+            heap_put(&q->table.attention, &m->node, q->now_us + QUEUE_RETRY_US);
+            continue;
+        }
+        q->disk.unflushed = true;
+        say_finished(q, m);
+        queue_touch(q, m); /* and is forgotten then: it may be in that list already */
+    }
 }
 
 /* Something did not work: nothing more happens to the message but this, again. Its jobs stay out of line until then,
@@ -145,6 +175,11 @@ void queue_settle(struct queue *q, struct queue_message *m)
 {
     int told = 0;
 
+    if (m->leaving) {
+        if (!m->running)
+            queue_forget(q, m);
+        return;
+    }
     if (m->gone) {
         if (!m->running)
             forget(q, m);

@@ -43,6 +43,7 @@ struct queue_message {
     uint32_t rcpts, waiting, tries;
     unsigned running;
     bool held, dirty, gone;
+    bool leaving; /* its file is being removed: nothing more happens to it; counts as running */
     char *sender;
     char id[];
 };
