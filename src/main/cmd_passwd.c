@@ -35,13 +35,13 @@ static int ask(FILE *tty, const char *prompt, char password[SECRET_PASSWORD_MOST
     struct termios before, quiet;
     int rc;
 
-    fprintf(tty, "%s", prompt);
-    fflush(tty);
     if (tcgetattr(fileno(tty), &before) < 0)
         return err_set(e, "the terminal: %s", strerror(errno));
     quiet = before;
     quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
-    tcsetattr(fileno(tty), TCSAFLUSH, &quiet);
+    tcsetattr(fileno(tty), TCSAFLUSH, &quiet); /* before the prompt: whoever answers at once is neither seen nor lost */
+    fprintf(tty, "%s", prompt);
+    fflush(tty);
     rc = read_line(tty, password, e);
     tcsetattr(fileno(tty), TCSAFLUSH, &before);
     fprintf(tty, "\n");
