@@ -45,6 +45,10 @@ userdb {{
 }}
 service anvil {{
   chroot =
+  # no growing delays after wrong passwords: postern has its own
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service stats {{
   chroot =
@@ -136,18 +140,17 @@ class PrivateDovecot:
 
     def stop(self):
         if self.proc and self.proc.poll() is None:
-            self.proc.terminate()  # it takes its processes along, those that nobody talks to
+            self.proc.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.proc.wait(3)
-                self.proc = None
-        if self.proc:
-            self.kill()
+        self.kill()  # an auth process stays for half a minute while somebody is connected
 
     def kill(self):
         """All of it at once, without a word."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.proc.pid, signal.SIGKILL)
-        self.proc.wait()
+        if self.proc:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.proc.pid, signal.SIGKILL)
+            self.proc.wait()
         self.proc = None
 
     def log(self):
