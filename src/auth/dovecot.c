@@ -14,7 +14,8 @@
 
 #define AGAIN_FIRST_S 1
 #define AGAIN_MOST_S 30
-#define LIST_MOST 300u /* bytes of the mechanisms' names: one line of EHLO */
+#define HELLO_MOST_S 30 /* from the connection to DONE */
+#define LIST_MOST 300u  /* bytes of the mechanisms' names: one line of EHLO */
 #define OUT_MOST ((size_t)1 << 20)
 
 struct dovecot;
@@ -36,6 +37,7 @@ struct dovecot {
     struct watch *watch;
     bool connected, ready, lost_said;
     int wait_s, left_s; /* until the next try */
+    int hello_s;        /* connected, or about to be, and not ready */
     uint32_t last;
     struct auth_exchange *exchanges;
     char coming[LIST_MOST + 1], mechanisms[LIST_MOST + 1]; /* while MECH lines come; when DONE was said */
@@ -300,6 +302,7 @@ static void dial(struct dovecot *d)
 {
     struct err e;
 
+    d->hello_s = 0;
     d->fd = connect_start(&d->address, NULL, &e);
     if (d->fd < 0) {
         hang_up(d, e.text);
@@ -382,6 +385,8 @@ static void dovecot_tick(struct auth_backend *b)
 
     if (d->fd < 0 && --d->left_s <= 0)
         dial(d);
+    else if (d->fd >= 0 && !d->ready && ++d->hello_s > HELLO_MOST_S)
+        hang_up(d, "no greeting of Dovecot's auth protocol: is this the auth-client socket?");
 }
 
 static void dovecot_free(struct auth_backend **b)

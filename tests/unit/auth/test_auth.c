@@ -4,10 +4,13 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "auth/auth_client.h"
 #include "auth/auth_process.h"
+#include "auth/dovecot.h"
 #include "auth/secret.h"
 #include "base/base64.h"
 #include "base/chan.h"
@@ -430,6 +433,56 @@ START_TEST(many_that_are_left_lying)
 }
 END_TEST
 
+static void no_answer(void *talk, enum auth_verdict v, const char *text, const char *name)
+{
+    (void)talk;
+    (void)v;
+    (void)text;
+    (void)name;
+}
+
+static void ignore_change(void *arg)
+{
+    (void)arg;
+}
+
+/* The wrong socket of Dovecot, or of something else: it takes the connection and never says DONE. That is said, and tried
+ * again, not waited for in silence. */
+START_TEST(a_backend_without_a_greeting)
+{
+    static const struct auth_backend_events events = {no_answer, ignore_change};
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    struct auth_backend *b;
+    struct loop *l;
+    char byte, *path = mem_printf("/tmp/test-auth-%ld", (long)getpid());
+    struct err e;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), c;
+
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+    log_open(open("/dev/null", O_WRONLY | O_CLOEXEC), LOG_FORMAT_LOGFMT, LOG_LEVEL_ERROR);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    ck_assert_int_eq(listen(fd, 5), 0);
+    ck_assert_int_eq(loop_new(&l, &e), 0);
+    ck_assert_int_eq(dovecot_new(&b, l, path, &events, NULL, &e), 0);
+    unlink(path);
+    c = accept(fd, NULL, NULL);
+    ck_assert_int_ge(c, 0);
+    ck_assert_int_eq(send(c, "220 lmtp ready\r\n", 16, 0), 16);
+    for (unsigned i = 0; i < 32; i++) {
+        loop_turn(l, false, no_end, NULL);
+        b->ops->tick(b);
+    }
+    while (recv(c, &byte, 1, MSG_DONTWAIT) == 1) /* our own greeting */
+        ;
+    ck_assert_int_eq(recv(c, &byte, 1, MSG_DONTWAIT), 0);
+    b->ops->free(&b);
+    loop_free(&l);
+    close(c);
+    close(fd);
+    free(path);
+}
+END_TEST
+
 static int raw_worker(void)
 {
     struct err e;
@@ -543,5 +596,5 @@ END_TEST
 SUITE_MAIN("auth", each_mechanism, unknown_users, nobody_acts_for_another, a_made_up_salt_is_steady,
            without_scram_secrets_it_is_not_offered, what_is_malformed, cancelled_and_forgotten, a_dead_process,
            a_process_that_dies_between_two_steps, a_step_for_what_has_ended, many_that_are_left_lying,
-           a_worker_that_does_not_wait, what_is_handed_on_cannot_end_a_line, made_up_like_real,
-           a_worker_that_talks_nonsense, guessers_wait_and_are_turned_away)
+           a_backend_without_a_greeting, a_worker_that_does_not_wait, what_is_handed_on_cannot_end_a_line,
+           made_up_like_real, a_worker_that_talks_nonsense, guessers_wait_and_are_turned_away)
