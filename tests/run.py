@@ -3,7 +3,7 @@
 
     tests/run.py --build build [--build build/asan] [--fuzz build/fuzz] [WORD...]
 
-A WORD keeps only the jobs whose name contains it. Jobs run two at a time, each with a time limit; what a failing
+A WORD keeps only the jobs whose name contains it. Jobs run two at a time for each processor, each with a time limit; what a failing
 job printed is shown. A skipped test is named with its reason."""
 import argparse
 import concurrent.futures
@@ -105,7 +105,7 @@ def main():
     p.add_argument("--build", action="append", default=[])
     p.add_argument("--fuzz")
     p.add_argument("--fuzz-seconds", type=int, default=int(os.environ.get("FUZZ_SECONDS", "8")))
-    p.add_argument("--jobs", type=int, default=2)
+    p.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1))  # most of them wait, and compute little
     p.add_argument("words", nargs="*")
     args = p.parse_args()
     jobs = [j for j in jobs_of(args) if not args.words or any(w in j.name for w in args.words)]
