@@ -199,6 +199,8 @@ void logpipe_pump(struct logpipe *l)
             break;
         take(l, room, (size_t)n);
         write_held(l);
+        if ((size_t)n < sizeof room) /* that was all */
+            break;
     }
     write_held(l);
 }

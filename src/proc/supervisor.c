@@ -15,6 +15,7 @@
 #include "proc/sandbox.h"
 #include "proc/supervisor_private.h"
 
+#define LOG_PAUSE_US 3000
 #define WATCH_EVERY (2 * SECOND)
 #define READY_WITHIN (60 * SECOND)
 #define SLOT_KEYS 32768 /* addresses and networks one worker counts */
@@ -125,6 +126,8 @@ static int wait_ms(struct supervisor *s, const struct now *now)
         at = s->next_watchdog_us;
     if (s->kill_us && s->kill_us < at)
         at = s->kill_us;
+    if (s->log_again_us > now->mono_us && s->log_again_us < at)
+        at = s->log_again_us;
     return at <= now->mono_us ? 0 : (int)((at - now->mono_us) / 1000) + 1;
 }
 
@@ -155,7 +158,8 @@ static void serve(struct supervisor *s)
             s->next_watchdog_us = now.mono_us + s->watchdog_us;
         }
         p[n++] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
-        p[n++] = (struct pollfd){.fd = logpipe_read_end(s->log), .events = POLLIN};
+        /* lines that come close together are read together: waking up for each costs more than the line */
+        p[n++] = (struct pollfd){.fd = now.mono_us < s->log_again_us ? -1 : logpipe_read_end(s->log), .events = POLLIN};
         p[n++] = (struct pollfd){.fd = logpipe_wants_write(s->log), .events = POLLOUT};
         for (unsigned i = 0; i < s->gen_count && n < SHARE_SLOTS + 8; i++) {
             numbers[n] = s->gens[i].number;
@@ -163,8 +167,10 @@ static void serve(struct supervisor *s)
         }
         if (poll(p, n, wait_ms(s, &now)) < 0 && errno != EINTR)
             break;
-        if (p[1].revents || p[2].revents)
+        if (p[1].revents || p[2].revents) {
             logpipe_pump(s->log);
+            s->log_again_us = clock_now().mono_us + LOG_PAUSE_US;
+        }
         for (unsigned i = 3; i < n; i++)
             if (p[i].revents)
                 supervisor_message_take(s, numbers[i]);

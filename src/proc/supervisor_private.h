@@ -59,6 +59,7 @@ struct supervisor {
     bool want_full, want_certs; /* a generation is due as soon as none is being started */
     int64_t want_snapshot_us;   /* ... from the snapshot, not before that moment; 0: no */
     int64_t look_again_us;      /* realtime: an unfinished renewal */
+    int64_t log_again_us;       /* the log is left alone until then */
     int64_t next_watch_us, next_watchdog_us, watchdog_us;
     struct asker askers[ASKERS];
     unsigned asker_count;

@@ -21,6 +21,7 @@
 #define SCAN_PER_TURN 500u /* files; transfers go on between */
 #define STARTS_PER_TURN 200u
 #define LONGEST_MS 60000 /* the wall clock may be set */
+#define COLLECT_MS 1
 #define REMOVED_US INT64_C(100000)
 #define WATCHED (IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM)
 
@@ -378,6 +379,14 @@ static int schedule_ms(const struct queue *q)
     return us > LONGEST_MS * INT64_C(1000) ? LONGEST_MS : (int)((us + 999) / 1000);
 }
 
+/* While much happens a turn takes what came in a moment, not each thing alone: waking up is dear beside what is to be
+ * done. What comes after a quiet time is done at once. */
+static void collect(const struct queue *q)
+{
+    if (q->table.running && !q->scan && clock_now().mono_us - q->turn_us < COLLECT_MS * 1000)
+        poll(NULL, 0, COLLECT_MS);
+}
+
 static void wait_for_something(struct queue *q)
 {
     struct pollfd p[QUEUE_RELAYS + 2 + QUEUE_TALKS];
@@ -389,9 +398,11 @@ static void wait_for_something(struct queue *q)
     for (unsigned i = 0; i < QUEUE_RELAYS; i++)
         p[i + 2] =
             (struct pollfd){.fd = q->relays[i].fd, .events = (short)(q->relays[i].blocked ? POLLIN | POLLOUT : POLLIN)};
+    collect(q);
     (void)poll(p, QUEUE_RELAYS + 2 + talks, queue_answer_patience_ms(q, schedule_ms(q)));
     (void)!read(q->wake_fd, &count, sizeof count);
     q->now_us = clock_now().real_us;
+    q->turn_us = clock_now().mono_us;
     queue_answer_polled(q, p + QUEUE_RELAYS + 2, talks);
     for (unsigned i = 0; i < QUEUE_RELAYS; i++) {
         if (p[i + 2].revents & POLLOUT)

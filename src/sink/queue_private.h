@@ -69,7 +69,7 @@ struct queue {
     uint32_t next_number, next_report;
     struct queue_message **dirty; /* to be settled before the turn ends */
     unsigned dirty_count, dirty_cap;
-    int64_t now_us, flush_us; /* flush_us: when names that went are flushed */
+    int64_t now_us, flush_us, turn_us; /* flush_us: when names that went are flushed */
     char room[CHAN_MAX + 4];
 };
 
