@@ -92,12 +92,8 @@ static void v1_line(struct proxy_header *out, struct span line)
 {
     struct span w[6];
     unsigned n = 0;
-    bool v6;
+    bool v6, blank = line.p[line.n - 1] == ' ';
 
-    if (line.n && line.p[line.n - 1] == ' ') {
-        bad(out, "a blank at the end of the line");
-        return;
-    }
     while (n < 6 && take_word(&line, &w[n]))
         n++;
     if (n >= 2 && span_is(w[1], "UNKNOWN")) { /* 2.1: "the receiver must ignore anything presented before the CRLF" */
@@ -107,6 +103,8 @@ static void v1_line(struct proxy_header *out, struct span line)
     v6 = n >= 2 && span_is(w[1], "TCP6");
     if (n < 2 || (!v6 && !span_is(w[1], "TCP4")))
         bad(out, "neither TCP4, TCP6 nor UNKNOWN");
+    else if (blank)
+        bad(out, "a blank at the end of the line");
     else if (n != 6 || line.n)
         bad(out, "not two addresses and two ports");
     else if (!v1_address(&out->source, v6, w[2], w[4]) || !v1_address(&out->destination, v6, w[3], w[5]))
@@ -155,12 +153,14 @@ static void v2_addresses(struct proxy_header *out, const unsigned char *p, size_
 {
     unsigned family = p[V2_FAMILY] >> 4, transport = p[V2_FAMILY] & 0xf;
     const unsigned char *a = p + V2_FIXED;
-    size_t size = family == 1 ? 12 : family == 2 ? 36 : family == 3 ? 216 : 0;
+    size_t size = family == 1 ? 12 : family == 2 ? 36 : 216;
 
     if (family > 3 || transport > 2)
         bad(out, "an unknown family or transport");
     else if (transport == 2)
         bad(out, "datagrams");
+    else if (family == 0)
+        out->kind = PROXY_HEADER_LOCAL; /* 2.2: "the receiver should ignore address information": its size is unknown */
     else if (n - V2_FIXED < size)
         bad(out, "shorter than its addresses");
     else if (!tlvs_are_sound(a + size, n - V2_FIXED - size))
@@ -173,7 +173,7 @@ static void v2_addresses(struct proxy_header *out, const unsigned char *p, size_
         set_v6(&out->source, a, get16(a + 32));
         set_v6(&out->destination, a + 16, get16(a + 34));
         out->kind = PROXY_HEADER_PROXY;
-    } else { /* UNSPEC, unix sockets: 2.2 "should ignore address information" */
+    } else { /* an unspecified transport, unix sockets: as family 0 */
         out->kind = PROXY_HEADER_LOCAL;
     }
 }

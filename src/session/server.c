@@ -34,11 +34,13 @@ static void stop_accepting(struct server *v)
 }
 
 /* 421 at each session's next boundary outside a transaction. now: those inside one hear it as well, unless a message is
- * open, and a handshake is cut off. */
+ * open; a handshake is cut off, and so is who is no session yet: a header that came later would begin one. */
 static void shut_down(struct server *v, bool now)
 {
     struct session *s, *next;
 
+    if (now)
+        session_proxied_free(v);
     for (s = v->first; s; s = next) {
         next = s->next;
         if (now && s->wait == SESSION_HANDSHAKE) {

@@ -135,7 +135,7 @@ void session_greet(struct session *s); /* TLS is up where it is implicit, the de
 /* session_proxy.c: a connection from a network of proxy-from; its header is read, then a session starts. */
 void session_proxied(struct accept_state *a, int fd, const struct addr *peer);
 void session_proxied_tick(struct server *v, int64_t now);
-void session_proxied_free(struct server *v);
+void session_proxied_free(struct server *v); /* closes them all: shutting down */
 
 /* session_pump.c */
 void session_io(void *arg, unsigned what); /* the descriptor is ready */

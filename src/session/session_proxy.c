@@ -10,7 +10,7 @@
 #include "session/session.h"
 
 #define HEADER_US INT64_C(10000000) /* a proxy sends it with its first packet */
-#define PROXIED_MOST 1024u
+#define PROXIED_MOST 512u /* descriptors beyond max-connections; a worker has 1024 of them */
 
 struct proxied {
     struct proxied *next, **link;
@@ -45,22 +45,28 @@ static void drop(struct proxied *x)
     server_check_drained(v);
 }
 
-static void refuse(struct proxied *x, const char *why)
+static void say_refused(struct accept_state *a, const struct addr *peer, const char *why)
 {
-    struct server *v = x->accept->server;
-    struct listener_state *l = &v->listeners[x->accept->socket->listener];
+    struct server *v = a->server;
+    struct listener_state *l = &v->listeners[a->socket->listener];
     struct log_line line;
     unsigned held;
 
-    if (throttle_opens(&l->proxy_invalid, loop_now_us(v->loop), INT64_C(1000000), &held)) {
-        log_begin(&line, LOG_LEVEL_WARN, "proxy.invalid");
-        log_str(&line, "listenerId", l->conf->title);
-        log_ip(&line, "remoteIp", "remotePort", &x->peer);
-        log_str(&line, "reason", why);
-        log_int(&line, "heldBack", held);
-        log_end(&line);
-    }
     session_count_in(v, SHARE_REFUSED);
+    if (!throttle_opens(&l->proxy_invalid, loop_now_us(v->loop), INT64_C(1000000), &held))
+        return;
+    log_begin(&line, LOG_LEVEL_WARN, "proxy.invalid");
+    log_str(&line, "listenerId", l->conf->title);
+    log_ip(&line, "remoteIp", "remotePort", peer);
+    log_str(&line, "reason", why);
+    if (held)
+        log_int(&line, "heldBack", held);
+    log_end(&line);
+}
+
+static void refuse(struct proxied *x, const char *why)
+{
+    say_refused(x->accept, &x->peer, why);
     drop(x);
 }
 
@@ -93,8 +99,8 @@ static bool advance(struct proxied *x)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n <= 0) {
-        if (n == 0 && !x->have)
-            drop(x); /* a monitor that looks whether the port is open */
+        if (!x->have)
+            drop(x); /* a monitor that looks whether the port is open; many end it with a reset */
         else
             refuse(x, "the connection ended within the header");
         return false;
@@ -116,7 +122,7 @@ void session_proxied(struct accept_state *a, int fd, const struct addr *peer)
     struct proxied *x;
 
     if (v->proxied_count >= PROXIED_MOST) {
-        session_count_in(v, SHARE_REFUSED);
+        say_refused(a, peer, "too many headers are waited for");
         close(fd);
         return;
     }
@@ -141,7 +147,7 @@ void session_proxied_tick(struct server *v, int64_t now)
 
     for (struct proxied *x = v->proxied; x; x = next) {
         next = x->next;
-        if (now >= x->deadline_us || (v->force_us && now >= v->force_us))
+        if (now >= x->deadline_us)
             refuse(x, "no header in time");
     }
 }

@@ -49,6 +49,7 @@ class Proxy(DaemonTest):
     def test_the_client_is_who_the_header_says(self):
         for header, address in ((V1, "192.0.2.7"), (v2(), "192.0.2.7"), (v2("2001:db8::7"), "IPv6:2001:db8::7"),
                                 (v2(tlvs=b"\x04\0\x10" + b"x" * 16), "192.0.2.7"), (v2(command=0), "127.0.0.1"),
+                                (b"PROXY TCP6 ::ffff:192.0.2.7 ::ffff:198.51.100.2 1 25\r\n", "192.0.2.7"),
                                 (b"PROXY UNKNOWN\r\n", "127.0.0.1")):
             with self.connect(header) as c:
                 self.assertEqual(self.address_of(c), address, header)
@@ -110,7 +111,7 @@ class Proxy(DaemonTest):
             c.hello()
         for c in held:
             c.close()
-        for client, code in (("192.0.2.9", 250), ("198.51.100.9", 550)):
+        for client, code in (("192.0.2.9", 250), ("::ffff:192.0.2.9", 250), ("198.51.100.9", 550)):
             with self.connect(v2(client), "inside") as c:
                 c.hello()
                 c.expect("MAIL FROM:<alice@example.test>", 250)
@@ -128,10 +129,13 @@ class Proxy(DaemonTest):
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
         conf = self.d.dir / "haproxy.cfg"
-        for version in ("send-proxy", "send-proxy-v2"):
+        for version in ("send-proxy check inter 50", f"send-proxy-v2 check inter 50 port {self.d.port()}"):
+            said = self.d.dir / "haproxy.log"
             conf.write_text(f"""
 defaults
     mode tcp
+    log stdout format raw daemon
+    option log-health-checks
     timeout connect 5s
     timeout client 1m
     timeout server 1m
@@ -139,8 +143,9 @@ listen smtp
     bind 127.0.0.1:{port}
     server mx 127.0.0.1:{self.d.port()} {version}
 """)
-            p = subprocess.Popen(["haproxy", "-f", conf, "-db"], env=dict(os.environ, PATH="/usr/sbin:" + os.environ["PATH"]),
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            with said.open("wb") as log:
+                p = subprocess.Popen(["haproxy", "-f", conf, "-db"], stdout=log, stderr=log,
+                                     env=dict(os.environ, PATH="/usr/sbin:" + os.environ["PATH"]))
             try:
                 def up():
                     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
@@ -148,9 +153,12 @@ listen smtp
                 wait_until(up)
                 with Client(port, source="127.0.0.5") as c:
                     self.assertEqual(self.address_of(c), "127.0.0.5")
+                wait_until(lambda: "Health check" in said.read_text())
             finally:
                 p.kill()
                 p.wait()
+            self.assertIn("succeeded", said.read_text())
+        self.assertEqual(self.d.events("proxy.invalid"), [])  # health checks, with and without a header
 
 
 if __name__ == "__main__":
