@@ -35,7 +35,7 @@ ROOM_LIBS = $(foreach r,$(ROOMS),$(OBJDIR)/lib$(r).a)
 room_from = $(foreach r,$(shell printf '%s\n' $(ROOMS) | sed '/^$(1)$$/q' | tac),$(OBJDIR)/lib$(r).a)
 
 .PHONY: all run check ci clean distclean install deps-build deps-check unit fuzzers fuzz bench programs lint help
-all: $(OBJDIR)/postern
+all: $(OBJDIR)/postern $(OBJDIR)/postern-bench
 
 help:
 	@echo 'make            build build/postern'
@@ -75,7 +75,14 @@ $(OBJDIR)/lib$(1).a: $(call obj,$(wildcard src/$(1)/*.c))
 	@rm -f $$@
 	$(AR) rcs $$@ $$^
 endef
-$(foreach r,$(ROOMS),$(eval $(call room_rules,$(r))))
+$(foreach r,$(ROOMS) bench,$(eval $(call room_rules,$(r))))
+
+# ---- the second program: it stands on the lower rooms, and the daemon links nothing of it
+BENCH_LIBS = $(CONFUSE_LIBS) $(IDN2_LIBS) -lcrypt $(OPENSSL_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS)
+BENCH_DATA = $(PREFIX)/share/postern/bench
+$(call obj,$(wildcard src/bench/*.c)): CPPFLAGS += -DBENCH_DIR='"$(BENCH_DATA)"'
+$(OBJDIR)/postern-bench: $(OBJDIR)/libbench.a $(call room_from,net)
+	$(CC) $(CFLAGS) $(SANFLAGS) $(LINKFLAGS) $(LDFLAGS) -o $@ $^ $(BENCH_LIBS)
 
 $(OBJDIR)/obj/%.o: src/%.c build/config.mk
 	@mkdir -p $(@D)
@@ -110,6 +117,10 @@ $(OBJDIR)/unit/$(1)/%: tests/unit/$(1)/%.c $(call room_from,$(1)) | have-check
 	$(CC) $(ALLCFLAGS) $$(CHECK_CFLAGS) -Itests -DTESTS_DIR='"$(CURDIR)/tests"' -MMD -MP $(LINKFLAGS) -o $$@ $$< $(call room_from,$(1)) $(UNIT_LIBS_$(1)) $$(CHECK_LIBS)
 endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rules,$(r))))
+
+$(OBJDIR)/unit/bench/%: tests/unit/bench/%.c $(OBJDIR)/libbench.a $(call room_from,net) | have-check
+	@mkdir -p $(@D)
+	$(CC) $(ALLCFLAGS) $(CHECK_CFLAGS) -Itests -DTESTS_DIR='"$(CURDIR)/tests"' -MMD -MP $(LINKFLAGS) -o $@ $< $(OBJDIR)/libbench.a $(call room_from,net) $(BENCH_LIBS) $(CHECK_LIBS)
 
 # ---- fuzz targets: tests/fuzz/fuzz_<name>.c, libFuzzer, the rooms built again with coverage
 FUZZ_BIN = $(patsubst tests/fuzz/%.c,$(OBJDIR)/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -158,6 +169,9 @@ UNITDIR = $(DESTDIR)$(if $(filter /usr,$(PREFIX)),,$(PREFIX))/lib/systemd/system
 install: all
 	install -d $(SBINDIR) $(MANDIR)/man5 $(MANDIR)/man8 $(SYSCONFDIR)/postern $(UNITDIR)
 	install -m 755 $(OBJDIR)/postern $(SBINDIR)/postern
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(BENCH_DATA)
+	install -m 755 $(OBJDIR)/postern-bench $(DESTDIR)$(PREFIX)/bin/postern-bench
+	install -m 644 conf/bench/*.conf $(DESTDIR)$(BENCH_DATA)/
 	install -m 644 docs/postern.8 $(MANDIR)/man8/postern.8
 	$(OBJDIR)/postern reference --man > $(MANDIR)/man5/postern.conf.5
 	install -m 644 conf/postern.conf $(SYSCONFDIR)/postern/postern.conf.sample

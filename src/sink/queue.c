@@ -383,7 +383,7 @@ static int schedule_ms(const struct queue *q)
  * done. What comes after a quiet time is done at once. */
 static void collect(const struct queue *q)
 {
-    if (q->table.running && !q->scan && clock_now().mono_us - q->turn_us < COLLECT_MS * 1000)
+    if (q->table.running && !q->scan && clock_now().mono_us - q->turn_us < COLLECT_MS * INT64_C(1000))
         poll(NULL, 0, COLLECT_MS);
 }
 

@@ -14,10 +14,12 @@ MAY["tls"] = {"base", "conf", "policy", "tls"}
 MAY["net"] = {"base", "tls", "conf", "policy", "net"}
 MAY["sink"] = {"base", "smtp", "conf", "policy", "sink"}
 MAY["dns"] = {"base", "dns"}
+# the second program; nothing of the daemon may include it
+MAY["bench"] = {"base", "smtp", "conf", "tls", "net", "bench"}
 HOME = [  # header pattern, who may include it
     (r"event2/", lambda f: f.startswith("net/")),
-    (r"openssl/", lambda f: f.startswith("tls/")),
-    (r"confuse\.h", lambda f: f == "conf/conf_load.c"),
+    (r"openssl/", lambda f: f.startswith("tls/") or f in ("bench/bench_tls.c", "bench/pki.c")),
+    (r"confuse\.h", lambda f: f in ("conf/conf_load.c", "bench/scenario_file.c")),
     (r"gsasl\.h", lambda f: f.split("/")[0] in ("auth", "relay")),
     (r"unbound\.h", lambda f: f.startswith("dns/")),
     (r"seccomp\.h", lambda f: f.startswith("proc/")),

@@ -1,0 +1,30 @@
+/* The commands of postern-bench: one file each. Exit codes: 0 fine, 2 failure, 64 usage. */
+#ifndef BENCH_BENCH_COMMAND_H
+#define BENCH_BENCH_COMMAND_H
+
+#include "bench/scenario_file.h"
+
+#define BENCH_FILES 32
+
+#ifndef BENCH_DIR
+#define BENCH_DIR "/usr/share/postern/bench"
+#endif
+
+struct bench_options {
+    const char *catalogue, *files[BENCH_FILES];
+    unsigned file_count;
+    const char *only, *address, *out, *pki, *word;
+    unsigned port;
+    uint64_t seed;
+    bool json;
+};
+
+/* Loads what the options name. -1: it was said what is wrong. */
+int bench_options_catalogue(const struct bench_options *o, struct bench_catalogue *c);
+
+int bench_cmd_serve(const struct bench_options *o);
+int bench_cmd_list(const struct bench_options *o);
+int bench_cmd_show(const struct bench_options *o);
+int bench_cmd_transcript(const struct bench_options *o);
+
+#endif

@@ -1,0 +1,122 @@
+/* postern-bench: plays every correct and every broken server to a sender, and writes down what the sender did. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "bench/bench_command.h"
+
+static const struct {
+    const char *name, *arguments, *help;
+    int (*run)(const struct bench_options *o);
+} commands[] = {
+    {"serve", "", "listen, one port for each scenario, until a signal", bench_cmd_serve},
+    {"list", "[GLOB]", "the scenarios: name, section, what the server does", bench_cmd_list},
+    {"show", "NAME", "one of them, and what a correct sender does", bench_cmd_show},
+    {"transcript", "FILE", "a session as text: C: and S:, times, where TLS begins", bench_cmd_transcript},
+};
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static void usage(FILE *f)
+{
+    fprintf(f, "usage: postern-bench COMMAND [OPTION...]\n\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(f, "  %-10s %-8s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+    fprintf(f, "\n"
+               "  --catalogue DIR   scenarios of these files instead of the built-in ones\n"
+               "  --scenario FILE   more scenarios (several times)\n"
+               "  --only GLOB       these scenarios (serve)\n"
+               "  --address IP      listen there, 127.0.0.1 when not given; loopback only (serve)\n"
+               "  --port N          the first port, the others follow; 0: any free ones (serve)\n"
+               "  --out DIR         transcripts go there (serve)\n"
+               "  --pki DIR         certificates (serve)\n"
+               "  --seed N          for scenarios with a chance; 1 when not given\n"
+               "  --json            for programs (list, show)\n\n"
+               "Exit codes: 0 fine, 2 failure, 64 usage.\n");
+}
+
+static const char *const with_value[] = {"--catalogue", "--scenario", "--only", "--address",
+                                         "--port",      "--out",      "--pki",  "--seed"};
+
+static bool takes_value(const char *word)
+{
+    for (size_t i = 0; i < sizeof with_value / sizeof *with_value; i++)
+        if (strcmp(word, with_value[i]) == 0)
+            return true;
+    return false;
+}
+
+static int take(struct bench_options *o, const char *word, const char *value)
+{
+    uint64_t n = 0;
+
+    if (strcmp(word, "--catalogue") == 0)
+        o->catalogue = value;
+    else if (strcmp(word, "--scenario") == 0 && o->file_count < BENCH_FILES)
+        o->files[o->file_count++] = value;
+    else if (strcmp(word, "--only") == 0)
+        o->only = value;
+    else if (strcmp(word, "--address") == 0)
+        o->address = value;
+    else if (strcmp(word, "--out") == 0)
+        o->out = value;
+    else if (strcmp(word, "--pki") == 0)
+        o->pki = value;
+    else if (!text_u64(span_str(value), &n) || (strcmp(word, "--port") == 0 && n > 65000))
+        return -1;
+    else if (strcmp(word, "--port") == 0)
+        o->port = (unsigned)n;
+    else
+        o->seed = n;
+    return 0;
+}
+
+static int parse(struct bench_options *o, int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0) {
+            o->json = true;
+        } else if (takes_value(argv[i]) && i + 1 < argc) {
+            if (take(o, argv[i], argv[i + 1]) < 0)
+                return -1;
+            i++;
+        } else if (argv[i][0] == '-' || o->word) {
+            return -1;
+        } else {
+            o->word = argv[i];
+        }
+    }
+    return 0;
+}
+
+int bench_options_catalogue(const struct bench_options *o, struct bench_catalogue *c)
+{
+    struct err e;
+    int rc = bench_scenario_load_dir(c, o->catalogue, &e);
+
+    for (unsigned i = 0; i < o->file_count && rc == 0; i++)
+        rc = bench_scenario_load(c, o->files[i], &e);
+    if (rc < 0)
+        fprintf(stderr, "postern-bench: %s\n", e.text);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct bench_options o = {.catalogue = BENCH_DIR, .address = "127.0.0.1", .seed = 1};
+
+    if (access(o.catalogue, R_OK) < 0 && access("conf/bench", R_OK) == 0)
+        o.catalogue = "conf/bench"; /* in the source */
+    signal(SIGPIPE, SIG_IGN);
+    if (argc >= 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)) {
+        usage(stdout);
+        return 0;
+    }
+    for (size_t i = 0; argc >= 2 && i < COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0 && parse(&o, argc - 2, argv + 2) == 0)
+            return commands[i].run(&o);
+    usage(stderr);
+    return 64;
+}

@@ -1,0 +1,79 @@
+/* The server's half of one bench session. Pure: a sender's bytes in, things to do out, in their order; no I/O, no clock.
+ * Without a scenario's steps it is a correct server that takes everything.
+ *
+ *     bench_session_feed()   what came, in clear or decrypted
+ *     bench_session_next()   what is to be done next, until BENCH_DO_WAIT
+ *
+ * Whatever a scenario makes the server do is done to the letter: bytes are never reformatted on their way. */
+#ifndef BENCH_BENCH_SESSION_H
+#define BENCH_BENCH_SESSION_H
+
+#include "base/buf.h"
+#include "base/text.h"
+#include "bench/bench_count.h"
+#include "bench/scenario.h"
+
+enum bench_do_kind {
+    BENCH_DO_WAIT,      /* for bytes of the sender's */
+    BENCH_DO_SEND,      /* .bytes in one write, and nothing else in it */
+    BENCH_DO_PAUSE,     /* for .ms */
+    BENCH_DO_START_TLS, /* what came behind STARTTLS in clear is told by .bytes */
+    BENCH_DO_END,       /* .then; after HALF_CLOSE and HANG what comes is read and forgotten */
+};
+
+struct bench_do {
+    enum bench_do_kind kind;
+    struct span bytes; /* until the next call */
+    unsigned ms;
+    enum bench_then then;
+};
+
+/* What happened, for transcript and verdict. */
+enum bench_event_kind {
+    BENCH_EV_RECV,    /* a line, without its end: .text; .verb */
+    BENCH_EV_SEND,    /* .text, as it goes out */
+    BENCH_EV_FAULT,   /* .step acted; .count: for which time */
+    BENCH_EV_TLS,     /* up */
+    BENCH_EV_BODY,    /* .body */
+    BENCH_EV_MESSAGE, /* .accepted */
+    BENCH_EV_LINT,    /* .text: one word of a closed list */
+};
+
+struct bench_body {
+    uint64_t bytes;
+    unsigned max_line, bare_lf, bare_cr, nul;
+    bool dots_stuffed; /* no line began with a single dot */
+};
+
+struct bench_event {
+    enum bench_event_kind kind;
+    struct span text;
+    const char *verb;
+    bool in_tls, pipelined, accepted;
+    const struct bench_step *step;
+    unsigned count;
+    const struct bench_body *body;
+};
+typedef void bench_event_fn(void *arg, const struct bench_event *ev);
+
+struct bench_session_setup {
+    const struct bench_scenario *scenario;
+    struct bench_count *count;
+    const char *hostname, *client, *lease; /* lease: "" for none */
+    bool in_tls;                           /* from the first byte */
+    bool tls_possible;
+    uint64_t size_most;
+    bench_event_fn *event; /* NULL: nobody listens */
+    void *arg;
+};
+
+struct bench_session;
+/* The setup is copied, what it points to must outlive the session. now_s: of the clock that until_s is measured by. */
+struct bench_session *bench_session_new(const struct bench_session_setup *s, int64_t now_s);
+void bench_session_free(struct bench_session **s);
+void bench_session_feed(struct bench_session *s, const void *p, size_t n, int64_t now_s);
+void bench_session_next(struct bench_session *s, struct bench_do *out);
+void bench_session_tls_done(struct bench_session *s);
+void bench_session_idle(struct bench_session *s, int64_t now_s); /* nothing came for what an IDLE step waits */
+
+#endif

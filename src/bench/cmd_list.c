@@ -1,0 +1,100 @@
+#include <fnmatch.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/bench_command.h"
+
+static json_t *object_of(const struct bench_scenario *s)
+{
+    json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b}", "name", s->name, "section", s->section, "doc", s->doc, "correct",
+                          s->correct, "source", s->source, "available", s->why_not == NULL);
+
+    if (s->why_not)
+        json_object_set_new(o, "reason", json_string(s->why_not));
+    return o;
+}
+
+static void print_json(const json_t *o)
+{
+    json_dumpf(o, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+    putchar('\n');
+}
+
+int bench_cmd_list(const struct bench_options *o)
+{
+    struct bench_catalogue c = {0};
+    int rc = bench_options_catalogue(o, &c) < 0 ? 2 : 0;
+
+    for (unsigned i = 0; i < c.count && rc == 0; i++) {
+        const struct bench_scenario *s = &c.list[i];
+
+        if (o->word && fnmatch(o->word, s->name, 0) != 0)
+            continue;
+        if (o->json) {
+            json_t *line = object_of(s);
+
+            print_json(line);
+            json_decref(line);
+        } else {
+            printf("%-28s %-2s %s%s%s\n", s->name, s->section, s->doc, s->why_not ? "; not available: " : "",
+                   s->why_not ? s->why_not : "");
+        }
+    }
+    bench_catalogue_free(&c);
+    return rc;
+}
+
+static void print_words(const char *title, char **list)
+{
+    if (!list || !*list)
+        return;
+    printf("    %-8s", title);
+    for (char **w = list; *w; w++)
+        printf(" %s", *w);
+    printf("\n");
+}
+
+static void print_scenario(const struct bench_scenario *s)
+{
+    printf("%s\n  section  %s\n  server   %s\n  correct  %s\n  source   %s\n  from     %s:%u\n", s->name,
+           *s->section ? s->section : "-", s->doc, s->correct, s->source, s->file, s->line);
+    if (s->why_not)
+        printf("  not available: %s\n", s->why_not);
+    for (unsigned i = 0; i < s->step_count; i++)
+        printf("  step     at %s (line %u)\n", bench_at_name(s->steps[i].at), s->steps[i].line);
+    for (unsigned p = 0; p < BENCH_POLICIES; p++) {
+        if (!s->expect[p].given)
+            continue;
+        printf("  %s\n", bench_policy_name((enum bench_policy)p));
+        print_words("demands", s->expect[p].demand);
+        print_words("forbids", s->expect[p].forbid);
+        if (s->expect[p].wait)
+            printf("    after    %s\n", s->expect[p].wait);
+    }
+}
+
+int bench_cmd_show(const struct bench_options *o)
+{
+    struct bench_catalogue c = {0};
+    const struct bench_scenario *s = NULL;
+    int rc = bench_options_catalogue(o, &c) < 0 ? 2 : 0;
+
+    if (rc == 0) {
+        s = o->word ? bench_catalogue_find(&c, o->word) : NULL;
+        rc = s ? 0 : 2;
+        if (!s)
+            fprintf(stderr, "postern-bench: there is no scenario \"%s\"; postern-bench list has their names\n",
+                    o->word ? o->word : "");
+    }
+    if (s && o->json) {
+        json_t *line = object_of(s);
+
+        print_json(line);
+        json_decref(line);
+    } else if (s) {
+        print_scenario(s);
+    }
+    bench_catalogue_free(&c);
+    return rc;
+}

@@ -1,0 +1,120 @@
+#include "bench/scenario.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/text.h"
+
+static const char *const at_names[BENCH_POINTS] = {
+    [BENCH_ACCEPT] = "accept",     [BENCH_CONNECT] = "connect",   [BENCH_EHLO] = "ehlo",
+    [BENCH_HELO] = "helo",         [BENCH_STARTTLS] = "starttls", [BENCH_CLIENT_HELLO] = "client-hello",
+    [BENCH_TLS_DONE] = "tls-done", [BENCH_EHLO_TLS] = "ehlo-tls", [BENCH_AUTH] = "auth",
+    [BENCH_MAIL] = "mail",         [BENCH_RCPT] = "rcpt",         [BENCH_DATA] = "data",
+    [BENCH_BODY] = "body",         [BENCH_DATA_END] = "data-end", [BENCH_BDAT] = "bdat",
+    [BENCH_RSET] = "rset",         [BENCH_NOOP] = "noop",         [BENCH_QUIT] = "quit",
+    [BENCH_IDLE] = "idle"};
+static const char *const policy_names[BENCH_POLICIES] = {
+    [BENCH_OPPORTUNISTIC] = "opportunistic", [BENCH_REQUIRED] = "required", [BENCH_VERIFIED] = "verified"};
+
+static int find(const char *const *names, int count, const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+const char *bench_at_name(enum bench_at at)
+{
+    return at_names[at];
+}
+
+int bench_at_find(const char *name)
+{
+    return find(at_names, BENCH_POINTS, name);
+}
+
+const char *bench_policy_name(enum bench_policy p)
+{
+    return policy_names[p];
+}
+
+int bench_policy_find(const char *name)
+{
+    return find(policy_names, BENCH_POLICIES, name);
+}
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int bench_bytes_parse(struct bench_bytes *out, const char *text, struct err *e)
+{
+    struct buf b = {0};
+
+    for (const char *p = text; *p; p++) {
+        char c = *p;
+
+        if (c == '%') {
+            p++;
+            if (*p == 'r' || *p == 'n' || *p == '%') {
+                c = *p == 'r' ? '\r' : *p == 'n' ? '\n' : '%';
+            } else if (*p && hex(p[0]) >= 0 && hex(p[1]) >= 0) {
+                c = (char)(hex(p[0]) << 4 | hex(p[1]));
+                p++;
+            } else {
+                buf_clear(&b);
+                return err_set(e, "%% is followed by two hexadecimal digits, r, n or %%");
+            }
+        }
+        buf_append(&b, &c, 1);
+    }
+    out->n = b.len;
+    out->p = mem_strn(b.len ? buf_data(&b) : "", b.len);
+    buf_clear(&b);
+    return 0;
+}
+
+static void free_list(char **list)
+{
+    for (char **p = list; p && *p; p++)
+        free(*p);
+    free(list);
+}
+
+static void free_step(struct bench_step *s)
+{
+    free(s->rcpt);
+    free(s->reply.p);
+    free(s->inject.p);
+    for (unsigned i = 0; i < s->piece_count; i++)
+        free(s->pieces[i].p);
+    free(s->pieces);
+}
+
+void bench_scenario_free(struct bench_scenario *s)
+{
+    char *const texts[] = {s->name,       s->section,  s->doc,           s->correct,        s->source,
+                           s->why_not,    s->tls.cert, s->tls.min,       s->tls.max,        s->tls.ciphers,
+                           s->tls.groups, s->file,     s->ehlo.starttls, s->tls.client_cert};
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        free(texts[i]);
+    free_list(s->ehlo.add);
+    free_list(s->ehlo.drop);
+    for (unsigned i = 0; i < s->step_count; i++)
+        free_step(&s->steps[i]);
+    free(s->steps);
+    for (unsigned p = 0; p < BENCH_POLICIES; p++) {
+        free_list(s->expect[p].forbid);
+        free_list(s->expect[p].demand);
+        free(s->expect[p].wait);
+    }
+    memset(s, 0, sizeof *s);
+}

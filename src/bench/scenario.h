@@ -1,0 +1,133 @@
+/* One way to be a server: what is done, and at which point of a session. Data, and the choice of the step that acts; no
+ * I/O, no clock. Catalogue and users' own scenarios are the same thing, from files (scenario_file.h).
+ *
+ * A step stands at one point. When a session comes there, the steps of its scenario are looked through in the order of the
+ * file, and the first one whose conditions hold acts; one with `also` acts and lets the next ones act, too. Where none
+ * acts the server does what is right. */
+#ifndef BENCH_SCENARIO_H
+#define BENCH_SCENARIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum bench_at {
+    BENCH_ACCEPT,  /* accepted, nothing said */
+    BENCH_CONNECT, /* in place of the greeting */
+    BENCH_EHLO,    /* EHLO or LHLO in clear */
+    BENCH_HELO,
+    BENCH_STARTTLS,     /* in place of the 220 */
+    BENCH_CLIENT_HELLO, /* its record is there, and not answered */
+    BENCH_TLS_DONE,     /* the handshake is over */
+    BENCH_EHLO_TLS,     /* EHLO inside TLS */
+    BENCH_AUTH,
+    BENCH_MAIL,
+    BENCH_RCPT,
+    BENCH_DATA,
+    BENCH_BODY,     /* when .bytes of content have come */
+    BENCH_DATA_END, /* in place of the answer to the final dot, or to BDAT LAST */
+    BENCH_BDAT,
+    BENCH_RSET,
+    BENCH_NOOP,
+    BENCH_QUIT,
+    BENCH_IDLE, /* nothing has come for .ms */
+    BENCH_POINTS
+};
+
+enum bench_then {
+    BENCH_CONTINUE,
+    BENCH_CLOSE, /* FIN, in TLS after close_notify */
+    BENCH_CUT,   /* FIN without close_notify */
+    BENCH_RST,
+    BENCH_HALF_CLOSE, /* our side ends, theirs is read on */
+    BENCH_HANG,       /* nothing is said or read any more */
+    BENCH_PLAIN,      /* at STARTTLS: 220, and clear text goes on where TLS should begin */
+};
+
+/* Whose times are counted. */
+enum bench_per { BENCH_GLOBAL, BENCH_CLIENT, BENCH_TRIPLE, BENCH_RCPTS, BENCH_LEASE, BENCH_SESSION };
+
+enum bench_tls_state { BENCH_ANY, BENCH_CLEAR, BENCH_IN_TLS };
+
+struct bench_bytes {
+    char *p;
+    size_t n;
+};
+
+struct bench_step {
+    enum bench_at at;
+    /* conditions */
+    unsigned after;   /* not the first so many times */
+    unsigned times;   /* then so often; 0: always */
+    unsigned every;   /* each such time only; 0: each */
+    unsigned chance;  /* of 1,000, seeded; 1,000: always */
+    unsigned until_s; /* only so long since the first time; 0: always */
+    uint64_t bytes;   /* at BODY */
+    unsigned ms;      /* at IDLE */
+    char *rcpt;       /* at RCPT: fnmatch(3) of the address; NULL: any */
+    enum bench_per per;
+    enum bench_tls_state tls;
+    bool also;
+    /* effects, in this order */
+    unsigned delay_ms;
+    struct bench_bytes reply;   /* whole, with its line ends; .p NULL: what is right. An empty one: nothing is said */
+    struct bench_bytes inject;  /* right behind the reply, in the same write */
+    unsigned drip_ms;           /* one octet each */
+    struct bench_bytes *pieces; /* the reply in so many writes instead */
+    unsigned piece_count;
+    enum bench_then then;
+    unsigned line; /* in the file */
+};
+
+enum bench_policy { BENCH_OPPORTUNISTIC, BENCH_REQUIRED, BENCH_VERIFIED, BENCH_POLICIES };
+
+/* What a sender of one policy must have done, in words of verdict.h. */
+struct bench_expect {
+    bool given;
+    char **forbid, **demand; /* NULL-terminated lists */
+    char *wait;              /* what must have happened before silence means something, for the reader; NULL: nothing */
+};
+
+struct bench_ehlo {
+    char **add, **drop; /* NULL-terminated; NULL: none */
+    char *starttls;     /* "first", "middle", "last" (default), "lower", "param", "none" */
+    bool split;         /* a write for each line */
+};
+
+struct bench_tls {
+    char *cert;      /* of the PKI; NULL: good-ecdsa */
+    char *min, *max; /* "1.0" ... "1.3"; NULL: 1.2 to 1.3 */
+    char *ciphers;   /* OpenSSL's words for up to 1.2; NULL: its defaults */
+    char *groups;
+    char *client_cert; /* "optional", "required"; NULL: not asked for */
+    bool need_sni;
+    bool implicit; /* from the first byte */
+    bool no_resume;
+};
+
+struct bench_scenario {
+    char *name, *section, *doc, *correct, *source; /* section: "A" ... "L"; "" in users' files */
+    char *why_not;                                 /* it cannot be played, for this reason; NULL: it can */
+    struct bench_ehlo ehlo;
+    struct bench_tls tls;
+    struct bench_step *steps;
+    unsigned step_count;
+    struct bench_expect expect[BENCH_POLICIES];
+    char *file;
+    unsigned line;
+};
+
+const char *bench_at_name(enum bench_at at); /* "connect", "data-end" */
+int bench_at_find(const char *name);         /* -1 */
+const char *bench_policy_name(enum bench_policy p);
+int bench_policy_find(const char *name);
+
+/* Text of a configuration to bytes: %XX is one octet, %% a percent sign, %r %n CR and LF. "${" and backslashes belong to
+ * the file's own language. -1 and e: what is wrong. */
+int bench_bytes_parse(struct bench_bytes *out, const char *text, struct err *e);
+
+void bench_scenario_free(struct bench_scenario *s); /* what it holds */
+
+#endif

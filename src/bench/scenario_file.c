@@ -1,0 +1,364 @@
+/* Here, and in conf/conf_load.c for the daemon, libconfuse is known. Its errors are caught and told with file and line. */
+#include "bench/scenario_file.h"
+
+#include <confuse.h>
+#include <errno.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/text.h"
+
+/* libconfuse hands nothing through to its callbacks: one load at a time. */
+static struct err *loading;
+
+static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
+{
+    char text[300];
+
+    vsnprintf(text, sizeof text, fmt, ap);
+    err_set(loading, "%s:%d: %s", cfg && cfg->filename ? cfg->filename : "?", cfg ? cfg->line : 0, text);
+}
+
+static int complain(cfg_t *sec, const char *option, const char *what)
+{
+    return err_set(loading, "%s:%d: %s: %s", sec->filename, sec->line, option, what);
+}
+
+/* ---- values */
+
+static char *text_of(cfg_t *sec, const char *option)
+{
+    const char *s = cfg_getstr(sec, option);
+
+    return s ? mem_str(s) : NULL;
+}
+
+static char **list_of(cfg_t *sec, const char *option)
+{
+    unsigned n = cfg_size(sec, option);
+    char **list = mem_alloc((n + 1) * sizeof *list);
+
+    for (unsigned i = 0; i < n; i++)
+        list[i] = mem_str(cfg_getnstr(sec, option, i));
+    return list;
+}
+
+static int word_of(cfg_t *sec, const char *option, const char *const *words, const char *fallback)
+{
+    const char *s = cfg_getstr(sec, option);
+
+    if (!s)
+        s = fallback;
+    for (int i = 0; words[i]; i++)
+        if (strcmp(words[i], s) == 0)
+            return i;
+    return complain(sec, option, "not a word that is known here");
+}
+
+static int number_of(cfg_t *sec, const char *option, unsigned most, unsigned *out)
+{
+    long n = cfg_getint(sec, option);
+
+    if (n < 0 || n > (long)most)
+        return complain(sec, option, "out of range");
+    *out = (unsigned)n;
+    return 0;
+}
+
+static int bytes_of(cfg_t *sec, const char *option, const char *text, struct bench_bytes *out)
+{
+    struct err e;
+
+    return bench_bytes_parse(out, text, &e) < 0 ? complain(sec, option, e.text) : 0;
+}
+
+/* Lines with their ends; an empty list is an empty answer, and none at all is the right one. */
+static int reply_of(cfg_t *sec, struct bench_bytes *out)
+{
+    struct buf b = {0};
+    const char *raw = cfg_getstr(sec, "raw");
+
+    if (raw && cfg_opt_size(cfg_getopt(sec, "reply")))
+        return complain(sec, "raw", "reply stands there, too; remove one");
+    if (raw)
+        return bytes_of(sec, "raw", raw, out);
+    if (!(cfg_getopt(sec, "reply")->flags & CFGF_MODIFIED))
+        return 0;
+    for (unsigned i = 0; i < cfg_size(sec, "reply"); i++) {
+        struct bench_bytes line;
+
+        if (bytes_of(sec, "reply", cfg_getnstr(sec, "reply", i), &line) < 0) {
+            buf_clear(&b);
+            return -1;
+        }
+        buf_append(&b, line.p, line.n);
+        buf_append(&b, "\r\n", 2);
+        free(line.p);
+    }
+    out->n = b.len;
+    out->p = mem_strn(b.len ? buf_data(&b) : "", b.len);
+    buf_clear(&b);
+    return 0;
+}
+
+/* ---- sections */
+
+static int pieces_of(cfg_t *sec, struct bench_step *s)
+{
+    unsigned n = cfg_size(sec, "pieces");
+
+    s->pieces = mem_alloc((n + 1) * sizeof *s->pieces);
+    for (; s->piece_count < n; s->piece_count++)
+        if (bytes_of(sec, "pieces", cfg_getnstr(sec, "pieces", s->piece_count), &s->pieces[s->piece_count]) < 0)
+            return -1;
+    return 0;
+}
+
+static int conditions_of(cfg_t *sec, struct bench_step *s)
+{
+    static const char *const per[] = {"global", "client", "triple", "rcpt", "lease", "session", NULL};
+    static const char *const tls[] = {"any", "clear", "tls", NULL};
+    unsigned bytes = 0;
+    int p = word_of(sec, "per", per, "lease"), t = word_of(sec, "in", tls, "any");
+
+    if (p < 0 || t < 0 || number_of(sec, "after", 1000000, &s->after) < 0 ||
+        number_of(sec, "times", 1000000, &s->times) < 0 || number_of(sec, "every", 1000000, &s->every) < 0 ||
+        number_of(sec, "until_s", 86400, &s->until_s) < 0 || number_of(sec, "bytes", 1u << 30, &bytes) < 0 ||
+        number_of(sec, "ms", 3600000, &s->ms) < 0 || number_of(sec, "chance", 1000, &s->chance) < 0)
+        return -1;
+    s->per = (enum bench_per)p;
+    s->tls = (enum bench_tls_state)t;
+    s->bytes = bytes;
+    s->rcpt = text_of(sec, "rcpt");
+    s->also = cfg_getbool(sec, "also");
+    return 0;
+}
+
+static int step_of(cfg_t *sec, struct bench_step *s)
+{
+    static const char *const then[] = {"continue", "close", "cut", "rst", "half-close", "hang", "plain", NULL};
+    const char *at = cfg_getstr(sec, "at"), *inject = cfg_getstr(sec, "inject");
+    int t = word_of(sec, "then", then, "continue"), point = at ? bench_at_find(at) : -1;
+
+    s->line = (unsigned)sec->line;
+    if (point < 0)
+        return complain(sec, "at", at ? "not a point that is known here" : "it must be said at which point");
+    s->at = (enum bench_at)point;
+    if (t < 0 || conditions_of(sec, s) < 0 || reply_of(sec, &s->reply) < 0 || pieces_of(sec, s) < 0 ||
+        (inject && bytes_of(sec, "inject", inject, &s->inject) < 0) ||
+        number_of(sec, "delay_ms", 3600000, &s->delay_ms) < 0 || number_of(sec, "drip_ms", 60000, &s->drip_ms) < 0)
+        return -1;
+    s->then = (enum bench_then)t;
+    return 0;
+}
+
+static int expect_of(cfg_t *sec, struct bench_scenario *s)
+{
+    int p = bench_policy_find(cfg_title(sec));
+
+    if (p < 0)
+        return complain(sec, "expect", "opportunistic, required or verified");
+    s->expect[p].given = true;
+    s->expect[p].forbid = list_of(sec, "forbid");
+    s->expect[p].demand = list_of(sec, "demand");
+    s->expect[p].wait = text_of(sec, "wait");
+    return 0;
+}
+
+static void ehlo_of(cfg_t *sec, struct bench_ehlo *h)
+{
+    if (cfg_size(sec, "add"))
+        h->add = list_of(sec, "add");
+    if (cfg_size(sec, "drop"))
+        h->drop = list_of(sec, "drop");
+    h->starttls = text_of(sec, "starttls");
+    h->split = cfg_getbool(sec, "split");
+}
+
+static void tls_of(cfg_t *sec, struct bench_tls *t)
+{
+    t->cert = text_of(sec, "cert");
+    t->min = text_of(sec, "min");
+    t->max = text_of(sec, "max");
+    t->ciphers = text_of(sec, "ciphers");
+    t->groups = text_of(sec, "groups");
+    t->client_cert = text_of(sec, "client_cert");
+    t->need_sni = cfg_getbool(sec, "need_sni");
+    t->implicit = cfg_getbool(sec, "implicit");
+    t->no_resume = cfg_getbool(sec, "no_resume");
+}
+
+static int scenario_of(cfg_t *sec, const char *path, struct bench_scenario *s)
+{
+    unsigned steps = cfg_size(sec, "step");
+
+    s->name = mem_str(cfg_title(sec));
+    s->section = text_of(sec, "section");
+    s->doc = text_of(sec, "doc");
+    s->correct = text_of(sec, "correct");
+    s->source = text_of(sec, "source");
+    s->why_not = text_of(sec, "unavailable");
+    s->file = mem_str(path);
+    s->line = (unsigned)sec->line;
+    ehlo_of(cfg_getsec(sec, "ehlo"), &s->ehlo);
+    tls_of(cfg_getsec(sec, "tls"), &s->tls);
+    s->steps = mem_alloc((steps + 1) * sizeof *s->steps);
+    for (; s->step_count < steps; s->step_count++)
+        if (step_of(cfg_getnsec(sec, "step", s->step_count), &s->steps[s->step_count]) < 0) {
+            s->step_count++;
+            return -1;
+        }
+    for (unsigned i = 0; i < cfg_size(sec, "expect"); i++)
+        if (expect_of(cfg_getnsec(sec, "expect", i), s) < 0)
+            return -1;
+    return 0;
+}
+
+/* ---- a file */
+
+static cfg_opt_t step_options[] = {
+    CFG_STR("at", NULL, CFGF_NODEFAULT),   CFG_INT("after", 0, CFGF_NONE),
+    CFG_INT("times", 0, CFGF_NONE),        CFG_INT("every", 0, CFGF_NONE),
+    CFG_INT("chance", 1000, CFGF_NONE),    CFG_INT("until_s", 0, CFGF_NONE),
+    CFG_INT("bytes", 0, CFGF_NONE),        CFG_INT("ms", 0, CFGF_NONE),
+    CFG_STR("rcpt", NULL, CFGF_NODEFAULT), CFG_STR("per", NULL, CFGF_NODEFAULT),
+    CFG_STR("in", NULL, CFGF_NODEFAULT),   CFG_BOOL("also", cfg_false, CFGF_NONE),
+    CFG_INT("delay_ms", 0, CFGF_NONE),     CFG_STR_LIST("reply", NULL, CFGF_NODEFAULT),
+    CFG_STR("raw", NULL, CFGF_NODEFAULT),  CFG_STR("inject", NULL, CFGF_NODEFAULT),
+    CFG_INT("drip_ms", 0, CFGF_NONE),      CFG_STR_LIST("pieces", NULL, CFGF_NODEFAULT),
+    CFG_STR("then", NULL, CFGF_NODEFAULT), CFG_END(),
+};
+static cfg_opt_t ehlo_options[] = {
+    CFG_STR_LIST("add", NULL, CFGF_NODEFAULT),
+    CFG_STR_LIST("drop", NULL, CFGF_NODEFAULT),
+    CFG_STR("starttls", NULL, CFGF_NODEFAULT),
+    CFG_BOOL("split", cfg_false, CFGF_NONE),
+    CFG_END(),
+};
+static cfg_opt_t tls_options[] = {
+    CFG_STR("cert", NULL, CFGF_NODEFAULT),       CFG_STR("min", NULL, CFGF_NODEFAULT),
+    CFG_STR("max", NULL, CFGF_NODEFAULT),        CFG_STR("ciphers", NULL, CFGF_NODEFAULT),
+    CFG_STR("groups", NULL, CFGF_NODEFAULT),     CFG_STR("client_cert", NULL, CFGF_NODEFAULT),
+    CFG_BOOL("need_sni", cfg_false, CFGF_NONE),  CFG_BOOL("implicit", cfg_false, CFGF_NONE),
+    CFG_BOOL("no_resume", cfg_false, CFGF_NONE), CFG_END(),
+};
+static cfg_opt_t expect_options[] = {
+    CFG_STR_LIST("forbid", NULL, CFGF_NODEFAULT),
+    CFG_STR_LIST("demand", NULL, CFGF_NODEFAULT),
+    CFG_STR("wait", NULL, CFGF_NODEFAULT),
+    CFG_END(),
+};
+static cfg_opt_t scenario_options[] = {
+    CFG_STR("section", "", CFGF_NONE),
+    CFG_STR("doc", "", CFGF_NONE),
+    CFG_STR("correct", "", CFGF_NONE),
+    CFG_STR("source", "", CFGF_NONE),
+    CFG_STR("unavailable", NULL, CFGF_NODEFAULT),
+    CFG_SEC("ehlo", ehlo_options, CFGF_NONE),
+    CFG_SEC("tls", tls_options, CFGF_NONE),
+    CFG_SEC("step", step_options, CFGF_MULTI),
+    CFG_SEC("expect", expect_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+    CFG_END(),
+};
+static cfg_opt_t file_options[] = {
+    CFG_SEC("scenario", scenario_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+    CFG_FUNC("include", cfg_include),
+    CFG_END(),
+};
+
+static int add(struct bench_catalogue *c, cfg_t *sec, const char *path)
+{
+    struct bench_scenario s = {0};
+
+    if (bench_catalogue_find(c, cfg_title(sec)))
+        return complain(sec, cfg_title(sec), "a scenario of that name is there already");
+    if (scenario_of(sec, path, &s) < 0) {
+        bench_scenario_free(&s);
+        return -1;
+    }
+    if (c->count == c->cap) {
+        c->cap = c->cap ? c->cap * 2 : 64;
+        c->list = mem_grow(c->list, c->cap * sizeof *c->list);
+    }
+    c->list[c->count++] = s;
+    return 0;
+}
+
+/* libconfuse takes the end of the file for the end of every section that is open, so half a file would be half a
+ * scenario. Braces outside of strings and comments are counted. */
+static int is_whole(const char *path, struct err *e)
+{
+    FILE *f = fopen(path, "re");
+    int depth = 0, c, before = 0;
+    char quote = '\0';
+
+    if (!f)
+        return err_set(e, "%s: %s", path, strerror(errno));
+    for (; (c = getc(f)) != EOF; before = c == before && c == '\\' ? 0 : c) {
+        if (quote == '#' ? c == '\n' : quote && c == quote && before != '\\')
+            quote = '\0';
+        else if (!quote && (c == '"' || c == '\'' || c == '#'))
+            quote = (char)c;
+        else if (!quote)
+            depth += (c == '{') - (c == '}');
+    }
+    fclose(f);
+    return depth > 0 ? err_set(e, "%s: a } is missing", path) : 0;
+}
+
+int bench_scenario_load(struct bench_catalogue *c, const char *path, struct err *e)
+{
+    unsigned before = c->count;
+    cfg_t *cfg;
+    int rc;
+
+    if (is_whole(path, e) < 0)
+        return -1;
+    cfg = cfg_init(file_options, CFGF_NONE);
+    loading = e;
+    err_set(e, "%s: cannot be read", path);
+    cfg_set_error_function(cfg, on_error);
+    rc = cfg_parse(cfg, path);
+    if (rc == CFG_FILE_ERROR)
+        err_set(e, "%s: %s", path, strerror(errno));
+    for (unsigned i = 0; rc == CFG_SUCCESS && i < cfg_size(cfg, "scenario"); i++)
+        if (add(c, cfg_getnsec(cfg, "scenario", i), path) < 0)
+            rc = CFG_PARSE_ERROR;
+    cfg_free(cfg);
+    while (rc != CFG_SUCCESS && c->count > before)
+        bench_scenario_free(&c->list[--c->count]);
+    return rc == CFG_SUCCESS ? 0 : -1;
+}
+
+int bench_scenario_load_dir(struct bench_catalogue *c, const char *dir, struct err *e)
+{
+    char *pattern = mem_printf("%s/*.conf", dir);
+    glob_t g;
+    int rc = glob(pattern, 0, NULL, &g) == 0 ? 0 : err_set(e, "%s: no file there ends with .conf", dir);
+
+    free(pattern);
+    if (rc < 0)
+        return -1;
+    for (size_t i = 0; i < g.gl_pathc && rc == 0; i++)
+        rc = bench_scenario_load(c, g.gl_pathv[i], e);
+    globfree(&g);
+    return rc;
+}
+
+void bench_catalogue_free(struct bench_catalogue *c)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        bench_scenario_free(&c->list[i]);
+    free(c->list);
+    memset(c, 0, sizeof *c);
+}
+
+const struct bench_scenario *bench_catalogue_find(const struct bench_catalogue *c, const char *name)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        if (strcmp(c->list[i].name, name) == 0)
+            return &c->list[i];
+    return NULL;
+}

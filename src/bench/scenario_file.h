@@ -1,0 +1,30 @@
+/* Scenarios from files: the built-in catalogue (conf/bench) and users' own are written alike.
+ *
+ *     scenario "starttls.refused-454" {
+ *         section = "C"
+ *         doc     = "STARTTLS is offered, and refused for now"
+ *         correct = "opportunistic: in clear on this connection; required: later"
+ *         source  = "RFC 3207 4"
+ *         step { at = starttls  reply = {"454 4.7.0 not now"} }
+ *         expect required { forbid = {"mail-in-clear"} wait = "the queue's next run" }
+ *     }
+ *
+ * reply is a list of lines, each gets CR LF ("250-a", "250 b"); raw is bytes as they are (%0d%0a, %r%n). */
+#ifndef BENCH_SCENARIO_FILE_H
+#define BENCH_SCENARIO_FILE_H
+
+#include "bench/scenario.h"
+
+struct bench_catalogue {
+    struct bench_scenario *list; /* in the order of the files */
+    unsigned count, cap;
+};
+
+/* Adds the scenarios of a file. -1 and e: file, line, option and what is wrong; the catalogue is as it was. */
+int bench_scenario_load(struct bench_catalogue *c, const char *path, struct err *e);
+/* The same for all *.conf of a directory, by name. */
+int bench_scenario_load_dir(struct bench_catalogue *c, const char *dir, struct err *e);
+void bench_catalogue_free(struct bench_catalogue *c);
+const struct bench_scenario *bench_catalogue_find(const struct bench_catalogue *c, const char *name);
+
+#endif

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""postern-bench serves its catalogue: each scenario at its port does what its file says, and the transcript tells it."""
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+from postern import *  # noqa: E402,F403
+
+BENCH = pathlib.Path(os.environ.get("POSTERN_BUILD", "build")) / "postern-bench"
+
+
+class Bench(DaemonTest):
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bench-"))
+        self.addCleanup(shutil.rmtree, self.dir, True)
+        self.pki, self.out = self.dir / "pki", self.dir / "out"
+        Ca(self.pki).issue(self.pki / "good-ecdsa.pem", self.pki / "good-ecdsa.key", name="bench.test")
+
+    def serve(self, *words):
+        self.p = subprocess.Popen([str(BENCH), "serve", "--pki", self.pki, "--out", self.out, *words], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self.stop)
+        wanted = int(run(BENCH, "list", *words[1:2] if words[:1] == ("--only",) else ()).out.count("\n"))
+        self.ports = dict(self.p.stdout.readline().split() for _ in range(wanted))
+
+    def stop(self):
+        if self.p.poll() is None:
+            self.p.terminate()
+            self.p.wait(PATIENCE)
+        errors = self.p.stderr.read()
+        self.p.stdout.close()
+        self.p.stderr.close()
+        self.assertEqual((self.p.returncode, errors), (0, ""))
+
+    def client(self, name, **kw):
+        return Client(int(self.ports[name].rsplit(":", 1)[1]), **kw)
+
+    def lines(self, name):
+        """Of all sessions of that scenario, once they have ended."""
+        def ended():
+            found = [json.loads(l) for l in (self.out / "all.jsonl").read_text().splitlines()]
+            sids = [l["sid"] for l in found if l["ev"] == "session_start" and l["scenario"] == name]
+            mine = [l for l in found if l["sid"] in sids]
+            return sids and sum(l["ev"] == "session_end" for l in mine) == len(sids) and mine
+        return wait_until(ended)
+
+    def test_list_and_show(self):
+        names = [l.split()[0] for l in run(BENCH, "list").out.splitlines()]
+        self.assertGreater(len(names), 120)
+        self.assertEqual(len(names), len(set(names)))
+        for line in run(BENCH, "list", "--json").out.splitlines():
+            self.assertTrue(json.loads(line)["doc"])
+        self.assertIn("correct", run(BENCH, "show", "dot.drop").out)
+        self.assertEqual(run(BENCH, "show", "nothing", check=False).returncode, 2)
+        self.assertEqual(run(BENCH, "serve", "--what", check=False).returncode, 64)
+        done = run(BENCH, "serve", "--pki", self.pki, "--address", "192.0.2.1", check=False)
+        self.assertIn("loopback only", done.err)
+
+    def test_a_message_in_tls(self):
+        self.serve("--only", "good")
+        with self.client("good") as c:
+            c.hello()
+            c.starttls()
+            c.expect("EHLO client.test", 250)
+            self.assertEqual(c.deliver(b"Subject: x\n\n.dot\n").code, 250)
+            c.expect("AUTH PLAIN c2VjcmV0", 235)
+            c.expect("QUIT", 221)
+        lines = self.lines("good")
+        self.assertEqual([l["seq"] for l in lines], list(range(1, len(lines) + 1)))
+        self.assertTrue(next(l for l in lines if l["ev"] == "message")["accepted"])
+        self.assertEqual(next(l for l in lines if l["ev"] == "tls_done")["version"], "TLSv1.3")
+        self.assertNotIn("c2VjcmV0", (self.out / "all.jsonl").read_text())
+        text = run(BENCH, "transcript", self.out / f"{lines[0]['sid']}.jsonl").out
+        self.assertIn("================ TLS: TLSv1.3", text)
+        self.assertLess(text.index("C: STARTTLS"), text.index("======"))
+
+    def test_what_is_injected_comes_with_the_220(self):
+        self.serve("--only", "starttls.*")
+        with self.client("starttls.inject-reply") as c:
+            c.hello()
+            c.sock.sendall(b"STARTTLS\r\n")
+            got = c.sock.recv(65536)  # one write, one segment
+            self.assertTrue(got.startswith(b"220 "), got)
+            self.assertIn(b"250-AUTH PLAIN LOGIN\r\n", got)
+            c.sock = trusting().wrap_socket(c.sock)  # and TLS works right behind it
+            self.assertNotIn("AUTH", c.ask("EHLO client.test"))
+        self.assertEqual([l["at"] for l in self.lines("starttls.inject-reply") if l["ev"] == "fault"], ["starttls"])
+
+    def test_ways_to_end(self):
+        self.serve()
+        with self.client("conn.fin-on-accept") as c:
+            self.assertEqual(c.sock.recv(10), b"")
+        with self.client("conn.rst-on-accept") as c, self.assertRaises(ConnectionResetError):
+            c.sock.recv(10)
+            c.sock.recv(10)
+        with self.client("banner.421") as c:
+            self.assertEqual(c.reply().code, 421)
+            self.assertTrue(c.ended())
+        with self.client("dot.drop") as c:
+            c.hello()
+            with self.assertRaises(EOFError):
+                c.deliver(b"Subject: x\n\n")
+        with self.client("dot.drop") as c:  # the second time it is taken
+            c.hello()
+            self.assertEqual(c.deliver(b"Subject: x\n\n").code, 250)
+
+    def test_times(self):
+        self.serve()
+        for code in (451, 451, 250, 250):
+            with self.client("fail-2-then-ok") as c:
+                c.hello()
+                self.assertEqual(c.deliver(b"Subject: x\n\n").code, code)
+        began = time.monotonic()
+        with self.client("banner.drip") as c:
+            c.hello()
+        self.assertGreater(time.monotonic() - began, 0.3)
+        with self.client("session.421-idle") as c:
+            c.hello()
+            self.assertEqual(c.reply().code, 421)
+            self.assertTrue(c.ended())
+
+    def test_replies_to_the_letter(self):
+        self.serve()
+        with self.client("reply.nul") as c:
+            c.hello()
+            c.expect("MAIL FROM:<a@b.test>", 250)
+            c.expect("RCPT TO:<c@d.test>", 250)
+            c.expect("DATA", 354)
+            c.sock.sendall(b"x\r\n.\r\n")
+            self.assertEqual(c.sock.recv(100), b"550 5.1.1 a\0b\r\n")
+        with self.client("rcpt.mixed") as c:
+            c.hello()
+            c.expect("MAIL FROM:<a@b.test>", 250)
+            self.assertEqual([c.ask(f"RCPT TO:<{r}@d.test>").code for r in ("ok", "bad-x", "later-x")], [250, 550, 450])
+
+    def test_two_hundred_sessions(self):
+        self.serve("--only", "good")
+        clients = [self.client("good") for _ in range(200)]
+        for c in clients:
+            c.hello()
+        for c in clients:
+            self.assertEqual(c.deliver(b"Subject: x\n\n").code, 250)
+            c.close()
+        self.assertEqual(sum(l["ev"] == "message" for l in self.lines("good")), 200)
+
+    def test_a_users_scenario(self):
+        mine = self.dir / "mine.conf"
+        mine.write_text('scenario "mine" { doc = "d" step { at = noop reply = {"250-one", "250 two"} } }')
+        self.p = subprocess.Popen([str(BENCH), "serve", "--pki", self.pki, "--scenario", mine, "--only", "mine"], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self.stop)
+        self.ports = dict([self.p.stdout.readline().split()])
+        with self.client("mine") as c:
+            c.hello()
+            self.assertEqual(c.ask("NOOP"), "250-one\n250 two")
+
+    def test_the_daemon_has_nothing_of_it(self):
+        symbols = run("nm", "--defined-only", POSTERN).out
+        self.assertFalse(re.search(r" [TtDdBbRr] (bench_|transcript_)", symbols))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "bench/bench_count.h"
+#include "bench/scenario_file.h"
+#include "unit/suite.h"
+
+START_TEST(bytes)
+{
+    struct bench_bytes b;
+    struct err e;
+
+    ck_assert_int_eq(bench_bytes_parse(&b, "a%r%n%00%fF%%z", &e), 0);
+    ck_assert_uint_eq(b.n, 7);
+    ck_assert_mem_eq(b.p, "a\r\n\0\xff%z", 7);
+    free(b.p);
+    ck_assert_int_lt(bench_bytes_parse(&b, "%4", &e), 0);
+    ck_assert_int_lt(bench_bytes_parse(&b, "%", &e), 0);
+    ck_assert_int_lt(bench_bytes_parse(&b, "%xy", &e), 0);
+}
+END_TEST
+
+START_TEST(the_catalogue_is_whole)
+{
+    struct bench_catalogue c = {0};
+    const struct bench_scenario *s;
+    struct err e;
+
+    ck_assert_msg(bench_scenario_load_dir(&c, TESTS_DIR "/../conf/bench", &e) == 0, "%s", e.text);
+    ck_assert_uint_gt(c.count, 100);
+    for (unsigned i = 0; i < c.count; i++) {
+        s = &c.list[i];
+        ck_assert_msg(*s->doc && *s->correct && *s->source, "%s: it must be told what, what then, and says who",
+                      s->name);
+    }
+    s = bench_catalogue_find(&c, "starttls.inject-reply");
+    ck_assert_ptr_nonnull(s);
+    ck_assert_uint_eq(s->step_count, 1);
+    ck_assert_ptr_null(s->steps[0].reply.p);
+    ck_assert_ptr_nonnull(strstr(s->steps[0].inject.p, "AUTH PLAIN"));
+    ck_assert_str_eq(s->expect[BENCH_REQUIRED].forbid[1], "mail-in-clear");
+    ck_assert_ptr_null(bench_catalogue_find(&c, "starttls"));
+    bench_catalogue_free(&c);
+}
+END_TEST
+
+static const struct {
+    const char *text, *says;
+} wrong[] = {
+    {"scenario \"x\" { step { reply = {\"220 x\"} } }", "at which point"},
+    {"scenario \"x\" { step { at = lunch } }", "not a point"},
+    {"scenario \"x\" { step { at = mail then = explode } }", "then"},
+    {"scenario \"x\" { step { at = mail per = day } }", "per"},
+    {"scenario \"x\" { step { at = mail raw = \"%0\" } }", "raw"},
+    {"scenario \"x\" { step { at = mail raw = \"x\" reply = {\"250 x\"} } }", "remove one"},
+    {"scenario \"x\" { step { at = mail chance = 1001 } }", "chance"},
+    {"scenario \"x\" { colour = \"red\" }", "colour"},
+    {"scenario \"x\" { } scenario \"x\" { }", "x"},
+    {"scenario \"x\" { expect somebody { } }", "opportunistic"},
+    {"scenario \"x\" { step { at = mail", ""},
+};
+
+START_TEST(what_is_wrong_is_told)
+{
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char path[] = "/tmp/postern-scenario-XXXXXX";
+        struct bench_catalogue c = {0};
+        int fd = mkstemp(path);
+        struct err e;
+
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(write(fd, wrong[i].text, strlen(wrong[i].text)), (ssize_t)strlen(wrong[i].text));
+        close(fd);
+        ck_assert_msg(bench_scenario_load(&c, path, &e) < 0, "%s", wrong[i].text);
+        ck_assert_msg(strstr(e.text, path) && strstr(e.text, wrong[i].says), "%s: %s", wrong[i].text, e.text);
+        ck_assert_uint_eq(c.count, 0);
+        bench_catalogue_free(&c);
+        unlink(path);
+    }
+}
+END_TEST
+
+/* Which of ten times a step acts. */
+static void acts(const struct bench_step *s, int64_t step_s, char out[11])
+{
+    struct bench_count *c = bench_count_new(7);
+    unsigned count;
+
+    for (unsigned i = 0; i < 10; i++) {
+        out[i] = bench_count_acts(c, s, "k", i * step_s, &count) ? 'x' : '.';
+        ck_assert_uint_eq(count, i + 1);
+    }
+    out[10] = '\0';
+    bench_count_free(&c);
+}
+
+START_TEST(counters)
+{
+    static const struct {
+        struct bench_step step;
+        const char *acts;
+    } rows[] = {
+        {{.chance = 1000}, "xxxxxxxxxx"},
+        {{.chance = 1000, .times = 3}, "xxx......."},
+        {{.chance = 1000, .after = 2}, "..xxxxxxxx"},
+        {{.chance = 1000, .after = 2, .times = 3}, "..xxx....."},
+        {{.chance = 1000, .every = 3}, "..x..x..x."},
+        {{.chance = 1000, .after = 1, .every = 2}, "..x.x.x.x."},
+        {{.chance = 1000, .until_s = 4}, "xxxx......"},
+        {{.chance = 0}, ".........."},
+    };
+    struct bench_step half = {.chance = 500};
+    char got[11], again[11];
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        acts(&rows[i].step, 1, got);
+        ck_assert_msg(strcmp(got, rows[i].acts) == 0, "row %zu: %s, not %s", i, got, rows[i].acts);
+    }
+    acts(&half, 0, got);
+    acts(&half, 0, again);
+    ck_assert_str_eq(got, again); /* the same seed */
+    ck_assert_ptr_nonnull(strchr(got, 'x'));
+    ck_assert_ptr_nonnull(strchr(got, '.'));
+}
+END_TEST
+
+START_TEST(counted_apart)
+{
+    struct bench_count *c = bench_count_new(1);
+    struct bench_step a = {.chance = 1000, .times = 1}, b = a;
+    unsigned count;
+
+    ck_assert(bench_count_acts(c, &a, "x", 0, &count));
+    ck_assert(bench_count_acts(c, &b, "x", 0, &count));
+    ck_assert(bench_count_acts(c, &a, "y", 0, &count));
+    ck_assert(!bench_count_acts(c, &a, "x", 0, &count));
+    bench_count_free(&c);
+}
+END_TEST
+
+SUITE_MAIN("scenario", bytes, the_catalogue_is_whole, what_is_wrong_is_told, counters, counted_apart)
