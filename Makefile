@@ -128,8 +128,8 @@ FUZZ_SECONDS ?= 600
 FUZZ_MAKE = $(MAKE) --no-print-directory CC=clang BUILD=build/fuzz HARDEN=-fPIE \
             SANFLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DPOSTERN_SANITIZED=1'
 fuzzers: $(FUZZ_BIN)
-$(OBJDIR)/fuzz_%: tests/fuzz/fuzz_%.c $(call room_from,proc)
-	$(CC) $(ALLCFLAGS) -fsanitize=fuzzer,address,undefined -Wno-missing-prototypes -MMD -MP $(LINKFLAGS) -o $@ $< $(call room_from,proc) $(LIBS)
+$(OBJDIR)/fuzz_%: tests/fuzz/fuzz_%.c $(OBJDIR)/libbench.a $(call room_from,proc)
+	$(CC) $(ALLCFLAGS) -fsanitize=fuzzer,address,undefined -Wno-missing-prototypes -MMD -MP $(LINKFLAGS) -o $@ $< $(OBJDIR)/libbench.a $(call room_from,proc) $(LIBS)
 fuzz:
 	@$(FUZZ_MAKE) -j$(JOBS) fuzzers
 	@tests/fuzz/run build/fuzz $(FUZZ_SECONDS)

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "bench/client_hello.h"
 
 #define READ_AT_ONCE 65536u
 #define SIZE_MOST ((uint64_t)1 << 30)
@@ -39,6 +40,8 @@ struct conn {
     struct buf out;    /* of one send, what is left of it */
     int64_t resume_us; /* a pause; 0: none */
     int64_t deadline_us, heard_us;
+    bool hello_seen;
+    bool peeking; /* for the ClientHello, before anybody answers it */
     bool handshaking, deaf, ended, wants_write, idle_said;
     char client[ADDR_TEXT];
 };
@@ -156,7 +159,7 @@ static int push(struct conn *c)
 static void begin_tls(struct conn *c)
 {
     c->tls = c->port->tls ? bench_tls_accept(c->port->tls, c->fd) : NULL;
-    c->handshaking = c->tls != NULL;
+    c->handshaking = c->peeking = c->tls != NULL;
 }
 
 static void on_alarm(void *arg);
@@ -235,20 +238,53 @@ static void on_event(void *arg, const struct bench_event *ev)
     transcript_event(c->transcript, ev);
 }
 
-static void new_session(struct conn *c, bool in_tls)
+static void new_session(struct conn *c)
 {
     struct bench_session_setup s = {.scenario = c->port->scenario,
                                     .count = c->port->server->count,
                                     .hostname = c->port->server->setup.hostname,
                                     .client = c->client,
                                     .lease = c->port->lease,
-                                    .in_tls = in_tls,
+                                    .implicit = c->port->scenario->tls.implicit,
                                     .tls_possible = c->port->tls != NULL,
                                     .size_most = SIZE_MOST,
                                     .event = on_event,
                                     .arg = c};
 
     c->session = bench_session_new(&s, clock_now().mono_us / 1000000);
+}
+
+/* What the sender offers is looked at where it lies, so that OpenSSL finds it untouched. False: not all of it is there. */
+static bool peek(struct conn *c)
+{
+    char room[READ_AT_ONCE];
+    ssize_t n = recv(c->fd, room, sizeof room, MSG_PEEK | MSG_DONTWAIT);
+    struct client_hello h;
+    enum client_hello_verdict v = CLIENT_HELLO_MORE;
+
+    if (n > 0)
+        v = client_hello_parse(&h, room, (size_t)n);
+    if (n < 0 || (n > 0 && v == CLIENT_HELLO_MORE))
+        return false;
+    if (v == CLIENT_HELLO_OK)
+        transcript_note(c->transcript, "client_hello", client_hello_json(&h));
+    c->peeking = false;
+    return true;
+}
+
+/* A scenario answers in OpenSSL's place: with raw bytes, or by ending the connection. */
+static bool is_answered(struct conn *c)
+{
+    char room[READ_AT_ONCE];
+
+    if (!bench_session_client_hello(c->session, clock_now().mono_us / 1000000))
+        return false;
+    bench_tls_conn_free(&c->tls);
+    c->handshaking = false;
+    c->deaf = true;
+    while (recv(c->fd, room, sizeof room, MSG_DONTWAIT) > 0) /* what lies unread turns a close into a reset */
+        ;
+    return true;
 }
 
 /* True: it is gone. */
@@ -260,10 +296,7 @@ static bool handshake(struct conn *c)
     if (io == BENCH_IO_DONE) {
         c->handshaking = false;
         tls_note(c, true);
-        if (c->session)
-            bench_session_tls_done(c->session);
-        else
-            new_session(c, true);
+        bench_session_tls_done(c->session);
         return carry_out(c);
     }
     if (io == BENCH_IO_FAILED || io == BENCH_IO_EOF) {
@@ -298,6 +331,15 @@ static void on_conn(void *arg, unsigned what)
 
     if (what & LOOP_WRITE && !c->handshaking && carry_out(c))
         return;
+    if (c->peeking && !peek(c))
+        return;
+    if (c->handshaking && !c->hello_seen) {
+        c->hello_seen = true;
+        if (is_answered(c)) {
+            (void)carry_out(c);
+            return;
+        }
+    }
     if (c->handshaking && handshake(c))
         return;
     if (!(what & LOOP_READ) || c->handshaking)
@@ -345,14 +387,10 @@ static void on_accept(void *arg, unsigned what)
         v->sessions++;
         p->sessions++;
         c->watch = watch_new(v->setup.loop, fd, on_conn, c);
+        new_session(c);
         if (p->scenario->tls.implicit)
             begin_tls(c);
-        else
-            new_session(c, false);
-        if (c->handshaking)
-            want(c);
-        else
-            (void)carry_out(c);
+        (void)carry_out(c);
         peer.len = sizeof peer.ss;
     }
 }

@@ -528,19 +528,25 @@ static size_t one_line(struct bench_session *s)
 
 /* ---- from outside */
 
+static void greet(struct bench_session *s)
+{
+    char greeting[SMALL];
+
+    snprintf(greeting, sizeof greeting, "220 %s ESMTP TESTBENCH\r\n", s->setup.hostname);
+    if (s->mode != DEAF)
+        answer(s, BENCH_CONNECT, greeting);
+}
+
 struct bench_session *bench_session_new(const struct bench_session_setup *setup, int64_t now_s)
 {
     struct bench_session *s = mem_alloc(sizeof *s);
-    char greeting[SMALL];
 
     s->setup = *setup;
     s->last = &s->first;
-    s->in_tls = setup->in_tls;
     s->now_s = now_s;
     answer(s, BENCH_ACCEPT, NULL);
-    snprintf(greeting, sizeof greeting, "220 %s ESMTP TESTBENCH\r\n", setup->hostname);
-    if (s->mode != DEAF)
-        answer(s, BENCH_CONNECT, greeting);
+    if (!setup->implicit)
+        greet(s);
     return s;
 }
 
@@ -611,6 +617,15 @@ void bench_session_next(struct bench_session *s, struct bench_do *out)
         out->bytes = (struct span){s->in.len ? buf_data(&s->in) : "", s->in.len};
 }
 
+bool bench_session_client_hello(struct bench_session *s, int64_t now_s)
+{
+    struct todo **before = s->last;
+
+    s->now_s = now_s;
+    answer(s, BENCH_CLIENT_HELLO, NULL);
+    return s->last != before || s->mode == DEAF;
+}
+
 void bench_session_tls_done(struct bench_session *s)
 {
     s->in_tls = true;
@@ -619,6 +634,8 @@ void bench_session_tls_done(struct bench_session *s)
     buf_clear(&s->in);
     tell(s, &(struct bench_event){.kind = BENCH_EV_TLS});
     answer(s, BENCH_TLS_DONE, NULL);
+    if (s->setup.implicit)
+        greet(s);
 }
 
 void bench_session_idle(struct bench_session *s, int64_t now_s)

@@ -60,7 +60,7 @@ struct bench_session_setup {
     const struct bench_scenario *scenario;
     struct bench_count *count;
     const char *hostname, *client, *lease; /* lease: "" for none */
-    bool in_tls;                           /* from the first byte */
+    bool implicit;                         /* nothing is said before bench_session_tls_done() */
     bool tls_possible;
     uint64_t size_most;
     bench_event_fn *event; /* NULL: nobody listens */
@@ -73,6 +73,8 @@ struct bench_session *bench_session_new(const struct bench_session_setup *s, int
 void bench_session_free(struct bench_session **s);
 void bench_session_feed(struct bench_session *s, const void *p, size_t n, int64_t now_s);
 void bench_session_next(struct bench_session *s, struct bench_do *out);
+/* A ClientHello is there. True: a step acts in place of the handshake. */
+bool bench_session_client_hello(struct bench_session *s, int64_t now_s);
 void bench_session_tls_done(struct bench_session *s);
 void bench_session_idle(struct bench_session *s, int64_t now_s); /* nothing came for what an IDLE step waits */
 

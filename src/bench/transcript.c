@@ -135,7 +135,6 @@ struct transcript *transcript_begin(struct transcript_book *b, const struct tran
 
     t->book = b;
     t->begun_us = now.mono_us;
-    t->in_tls = s->in_tls;
     snprintf(t->id, sizeof t->id, "%" PRIx64 "-%" PRIx64, (uint64_t)(now.real_us / 1000000), ++b->sessions);
     t->scenario = mem_str(s->scenario);
     t->lease = mem_str(s->lease);

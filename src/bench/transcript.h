@@ -15,7 +15,6 @@ struct transcript_start {
     const char *scenario, *lease; /* lease: "" for none */
     const struct addr *peer, *local;
     uint64_t seed;
-    bool in_tls;
 };
 
 /* dir is made. NULL dir: nothing is written, lines go to whoever listens. -1 and e. */

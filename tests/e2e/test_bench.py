@@ -87,6 +87,43 @@ class Bench(DaemonTest):
             self.assertNotIn("AUTH", c.ask("EHLO client.test"))
         self.assertEqual([l["at"] for l in self.lines("starttls.inject-reply") if l["ev"] == "fault"], ["starttls"])
 
+    def test_a_client_hello_that_is_answered_otherwise(self):
+        self.serve("--only", "tls.*")
+
+        def attempt(name, **kw):
+            with self.client(name) as c:
+                c.hello()
+                c.expect("STARTTLS", 220)
+                context = trusting()
+                for k, v in kw.items():
+                    setattr(context, k, v)
+                c.sock = context.wrap_socket(c.sock, server_hostname="mx.bench.test")
+                c.expect("EHLO client.test", 250)
+                return c.sock.version()
+        for name, error in (("tls.alert-handshake-failure", "HANDSHAKE_FAILURE"), ("tls.alert-protocol-version", "PROTOCOL_VERSION"),
+                            ("tls.alert-internal-error", "INTERNAL_ERROR"), ("tls.garbage", "WRONG_VERSION_NUMBER"), ("tls.close", "EOF")):
+            with self.assertRaises((ssl.SSLError, ConnectionError)) as caught:
+                attempt(name)
+            self.assertIn(error, str(caught.exception).upper().replace(" ", "_"))
+        with self.assertRaises(ConnectionResetError):
+            attempt("tls.rst")
+        self.assertEqual(attempt("tls.only-1.2"), "TLSv1.2")
+        self.assertEqual(attempt("tls.only-1.3"), "TLSv1.3")
+        self.assertEqual(attempt("tls.client-cert-optional"), "TLSv1.3")
+        self.assertEqual(attempt("tls.sni-required"), "TLSv1.3")
+        with self.client("tls.sni-required") as c:
+            c.hello()
+            c.expect("STARTTLS", 220)
+            with self.assertRaises(ssl.SSLError):
+                trusting().wrap_socket(c.sock)
+        (hello,) = [l for l in self.lines("tls.close") if l["ev"] == "client_hello"]
+        self.assertEqual(hello["sni"], "mx.bench.test")
+        self.assertIn("1.3", hello["versions"])
+        self.assertIn("1301", hello["ciphers"])
+        with self.client("tls.implicit", tls=trusting()) as c:
+            c.hello()
+            self.assertEqual(c.deliver(b"Subject: x\n\n").code, 250)
+
     def test_ways_to_end(self):
         self.serve()
         with self.client("conn.fin-on-accept") as c:
