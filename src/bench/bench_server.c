@@ -51,7 +51,6 @@ struct bench_server {
     struct bench_count *count;
     struct bench_port *ports;
     struct conn *conns;
-    unsigned sessions;
 };
 
 /* ---- the end of one */
@@ -85,7 +84,6 @@ static void end(struct conn *c, const char *by)
     close(c->fd);
     free(c);
     p->sessions--;
-    p->server->sessions--;
     drop_port(p);
 }
 
@@ -384,7 +382,6 @@ static void on_accept(void *arg, unsigned what)
         if (c->next)
             c->next->link = &c->next;
         v->conns = c;
-        v->sessions++;
         p->sessions++;
         c->watch = watch_new(v->setup.loop, fd, on_conn, c);
         new_session(c);
@@ -498,9 +495,4 @@ struct bench_port *bench_server_open(struct bench_server *v, const struct addr *
 const struct addr *bench_port_address(const struct bench_port *p)
 {
     return &p->address;
-}
-
-unsigned bench_server_sessions(const struct bench_server *v)
-{
-    return v->sessions;
 }

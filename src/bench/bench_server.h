@@ -25,6 +25,5 @@ struct bench_port *bench_server_open(struct bench_server *v, const struct addr *
                                      const char *lease, struct err *e);
 const struct addr *bench_port_address(const struct bench_port *p);
 void bench_server_close(struct bench_server *v, struct bench_port **p); /* its sessions go on */
-unsigned bench_server_sessions(const struct bench_server *v);
 
 #endif

@@ -13,7 +13,7 @@
 /* libconfuse hands nothing through to its callbacks: one load at a time. */
 static struct err *loading;
 
-static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
     char text[300];
 

@@ -91,19 +91,6 @@ static void client_drop(struct client *cl)
     memset(cl, 0, sizeof *cl);
 }
 
-void control_free(struct control **cp)
-{
-    struct control *c = *cp;
-
-    if (!c)
-        return;
-    for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
-        if (c->client[i].number)
-            client_drop(&c->client[i]);
-    free(c);
-    *cp = NULL;
-}
-
 void control_accept(struct control *c, int listen_fd, int64_t mono_us)
 {
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {

@@ -27,7 +27,6 @@ struct control; /* the leader's clients */
 typedef void control_handler(void *arg, unsigned client, const json_t *request);
 
 struct control *control_new(control_handler *handler, void *arg);
-void control_free(struct control **c);
 /* Accepts one client from the listening socket; at most CONTROL_CLIENTS at once, the rest wait in the backlog. */
 #define CONTROL_CLIENTS 16
 void control_accept(struct control *c, int listen_fd, int64_t mono_us);

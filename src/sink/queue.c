@@ -94,11 +94,6 @@ int queue_open(struct queue **out, const char *state_dir, const char *hostname, 
     return 0;
 }
 
-int queue_directory(const struct queue *q)
-{
-    return q->disk.dir;
-}
-
 /* ---- messages */
 
 void queue_touch(struct queue *q, struct queue_message *m)

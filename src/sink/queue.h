@@ -57,7 +57,6 @@ extern const struct queue_limits queue_limits_default; /* 100, 20 */
 
 /* Before rights are dropped: opens state-dir/queue (made when missing, 0700), its lock file and an inotify on it. */
 int queue_open(struct queue **out, const char *state_dir, const char *hostname, uid_t uid, gid_t gid, struct err *e);
-int queue_directory(const struct queue *q); /* for Landlock, and for publishing into it; stays the queue's */
 /* Behind the sandbox: starts the thread. */
 int queue_start(struct queue *q, const struct queue_limits *l, const struct queue_hooks *h, struct err *e);
 
