@@ -178,7 +178,7 @@ install: all
 	test -e $(SYSCONFDIR)/postern/postern.conf || install -m 640 conf/postern.conf $(SYSCONFDIR)/postern/postern.conf
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|; s|@SYSCONFDIR@|$(patsubst $(DESTDIR)%,%,$(SYSCONFDIR))|' systemd/postern.service > $(UNITDIR)/postern.service
 
--include $(shell find $(OBJDIR) -name '*.d' 2>/dev/null)
+-include $(shell find $(OBJDIR) -path $(OBJDIR)/beside -prune -o -type f -name '*.d' -print 2>/dev/null)
 
 clean:
 	rm -rf build
