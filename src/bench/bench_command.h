@@ -5,6 +5,7 @@
 #include "bench/scenario_file.h"
 
 #define BENCH_FILES 32
+#define BENCH_HOST "mx.bench.test" /* in certificates and greetings */
 
 #ifndef BENCH_DIR
 #define BENCH_DIR "/usr/share/postern/bench"
@@ -13,7 +14,9 @@
 struct bench_options {
     const char *catalogue, *files[BENCH_FILES];
     unsigned file_count;
-    const char *only, *address, *out, *pki, *word;
+    const char *only, *address, *out, *pki, *junit, *policy, *word;
+    char **command; /* behind --, NULL-terminated; NULL: none */
+    bool queue, tap;
     unsigned port;
     uint64_t seed;
     bool json;
@@ -22,9 +25,14 @@ struct bench_options {
 /* Loads what the options name. -1: it was said what is wrong. */
 int bench_options_catalogue(const struct bench_options *o, struct bench_catalogue *c);
 
+/* Makes them where they are missing. As above. */
+int bench_options_pki(const struct bench_options *o);
+
 int bench_cmd_serve(const struct bench_options *o);
 int bench_cmd_list(const struct bench_options *o);
 int bench_cmd_show(const struct bench_options *o);
+int bench_cmd_pki(const struct bench_options *o);
+int bench_cmd_run(const struct bench_options *o);
 int bench_cmd_transcript(const struct bench_options *o);
 
 #endif

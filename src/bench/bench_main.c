@@ -13,6 +13,8 @@ static const struct {
     int (*run)(const struct bench_options *o);
 } commands[] = {
     {"serve", "", "listen, one port for each scenario, until a signal", bench_cmd_serve},
+    {"run", "-- CMD...", "play scenarios to a command, one after the other, and judge", bench_cmd_run},
+    {"pki", "DIR", "make the certificates there", bench_cmd_pki},
     {"list", "[GLOB]", "the scenarios: name, section, what the server does", bench_cmd_list},
     {"show", "NAME", "one of them, and what a correct sender does", bench_cmd_show},
     {"transcript", "FILE", "a session as text: C: and S:, times, where TLS begins", bench_cmd_transcript},
@@ -24,21 +26,26 @@ static void usage(FILE *f)
     fprintf(f, "usage: postern-bench COMMAND [OPTION...]\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(f, "  %-10s %-8s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
-    fprintf(f, "\n"
-               "  --catalogue DIR   scenarios of these files instead of the built-in ones\n"
-               "  --scenario FILE   more scenarios (several times)\n"
-               "  --only GLOB       these scenarios (serve)\n"
-               "  --address IP      listen there, 127.0.0.1 when not given; loopback only (serve)\n"
-               "  --port N          the first port, the others follow; 0: any free ones (serve)\n"
-               "  --out DIR         transcripts go there (serve)\n"
-               "  --pki DIR         certificates (serve)\n"
-               "  --seed N          for scenarios with a chance; 1 when not given\n"
-               "  --json            for programs (list, show)\n\n"
-               "Exit codes: 0 fine, 2 failure, 64 usage.\n");
+    fprintf(f,
+            "\n"
+            "  --catalogue DIR   scenarios of these files instead of the built-in ones\n"
+            "  --scenario FILE   more scenarios (several times)\n"
+            "  --only GLOB       these scenarios (serve, run)\n"
+            "  --policy P        what the sender is set to: opportunistic (when not given), required, verified (run)\n"
+            "  --queue           the sender queues: its end is not the end of its tries (run)\n"
+            "  --junit FILE      results for CI (run)\n"
+            "  --tap             results as TAP (run)\n"
+            "  --address IP      listen there, 127.0.0.1 when not given; loopback only (serve)\n"
+            "  --port N          the first port, the others follow; 0: any free ones (serve)\n"
+            "  --out DIR         transcripts go there; bench-out when not given (serve, run)\n"
+            "  --pki DIR         certificates, made when missing; bench-pki when not given (serve, run)\n"
+            "  --seed N          for scenarios with a chance; 1 when not given\n"
+            "  --json            for programs (list, show)\n\n"
+            "Exit codes: 0 fine, 1 a scenario failed (run), 2 failure, 64 usage.\n");
 }
 
-static const char *const with_value[] = {"--catalogue", "--scenario", "--only", "--address",
-                                         "--port",      "--out",      "--pki",  "--seed"};
+static const char *const with_value[] = {"--catalogue", "--scenario", "--only", "--address", "--port",
+                                         "--out",       "--pki",      "--seed", "--junit",   "--policy"};
 
 static bool takes_value(const char *word)
 {
@@ -64,6 +71,10 @@ static int take(struct bench_options *o, const char *word, const char *value)
         o->out = value;
     else if (strcmp(word, "--pki") == 0)
         o->pki = value;
+    else if (strcmp(word, "--junit") == 0)
+        o->junit = value;
+    else if (strcmp(word, "--policy") == 0)
+        o->policy = value;
     else if (!text_u64(span_str(value), &n) || (strcmp(word, "--port") == 0 && n > 65000))
         return -1;
     else if (strcmp(word, "--port") == 0)
@@ -76,8 +87,16 @@ static int take(struct bench_options *o, const char *word, const char *value)
 static int parse(struct bench_options *o, int argc, char **argv)
 {
     for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--") == 0) {
+            o->command = argv[i + 1] ? argv + i + 1 : NULL;
+            break;
+        }
         if (strcmp(argv[i], "--json") == 0) {
             o->json = true;
+        } else if (strcmp(argv[i], "--queue") == 0) {
+            o->queue = true;
+        } else if (strcmp(argv[i], "--tap") == 0) {
+            o->tap = true;
         } else if (takes_value(argv[i]) && i + 1 < argc) {
             if (take(o, argv[i], argv[i + 1]) < 0)
                 return -1;
@@ -105,7 +124,12 @@ int bench_options_catalogue(const struct bench_options *o, struct bench_catalogu
 
 int main(int argc, char **argv)
 {
-    struct bench_options o = {.catalogue = BENCH_DIR, .address = "127.0.0.1", .seed = 1};
+    struct bench_options o = {.catalogue = BENCH_DIR,
+                              .address = "127.0.0.1",
+                              .seed = 1,
+                              .out = "bench-out",
+                              .pki = "bench-pki",
+                              .policy = "opportunistic"};
 
     if (access(o.catalogue, R_OK) < 0 && access("conf/bench", R_OK) == 0)
         o.catalogue = "conf/bench"; /* in the source */

@@ -445,14 +445,19 @@ void bench_server_close(struct bench_server *v, struct bench_port **pp)
     drop_port(p);
 }
 
+void bench_server_end_sessions(struct bench_server *v)
+{
+    while (v->conns)
+        end(v->conns, "server");
+}
+
 void bench_server_free(struct bench_server **vp)
 {
     struct bench_server *v = *vp;
 
     if (!v)
         return;
-    while (v->conns)
-        end(v->conns, "server");
+    bench_server_end_sessions(v);
     while (v->ports) {
         struct bench_port *p = v->ports;
 

@@ -24,6 +24,7 @@ void bench_server_free(struct bench_server **v);
 struct bench_port *bench_server_open(struct bench_server *v, const struct addr *addr, const struct bench_scenario *sc,
                                      const char *lease, struct err *e);
 const struct addr *bench_port_address(const struct bench_port *p);
+void bench_server_end_sessions(struct bench_server *v);
 void bench_server_close(struct bench_server *v, struct bench_port **p); /* its sessions go on */
 
 #endif

@@ -21,6 +21,7 @@ struct todo {
 struct bench_session {
     struct bench_session_setup setup;
     enum mode mode;
+    bool welcomed, early_said; /* the greeting went out; who spoke before it was told */
     bool in_tls, greeted, mail, tls_asked;
     unsigned auth_steps;
     uint32_t rcpts;
@@ -592,6 +593,10 @@ static void work(struct bench_session *s)
 void bench_session_feed(struct bench_session *s, const void *p, size_t n, int64_t now_s)
 {
     s->now_s = now_s;
+    if (!s->welcomed && !s->early_said) {
+        s->early_said = true;
+        tell(s, &(struct bench_event){.kind = BENCH_EV_LINT, .text = SPAN("early-talker")});
+    }
     buf_append(&s->in, p, n);
     work(s);
 }
@@ -611,6 +616,8 @@ void bench_session_next(struct bench_session *s, struct bench_do *out)
         s->last = &s->first;
     t->next = NULL;
     *out = (struct bench_do){.kind = t->kind, .ms = t->ms, .then = t->then};
+    if (t->kind == BENCH_DO_SEND)
+        s->welcomed = true;
     if (t->kind == BENCH_DO_SEND)
         out->bytes = (struct span){buf_data(&t->bytes), t->bytes.len};
     if (t->kind == BENCH_DO_START_TLS) /* what the sender put behind STARTTLS in clear */

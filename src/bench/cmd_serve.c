@@ -57,7 +57,7 @@ static int open_all(const struct bench_options *o, struct bench_server *v, const
 
 static int serve(const struct bench_options *o, const struct bench_catalogue *c, struct loop *l)
 {
-    struct bench_server_setup setup = {.loop = l, .hostname = "bench.test", .pki_dir = o->pki, .seed = o->seed};
+    struct bench_server_setup setup = {.loop = l, .hostname = BENCH_HOST, .pki_dir = o->pki, .seed = o->seed};
     struct bench_server *v = NULL;
     sigset_t stop;
     struct watch *w;
@@ -95,11 +95,7 @@ int bench_cmd_serve(const struct bench_options *o)
     struct err e;
     int rc = 2;
 
-    if (!o->pki) {
-        fprintf(stderr, "postern-bench: --pki DIR: where are the certificates?\n");
-        return 64;
-    }
-    if (bench_options_catalogue(o, &c) == 0) {
+    if (bench_options_pki(o) == 0 && bench_options_catalogue(o, &c) == 0) {
         if (loop_new(&l, &e) < 0)
             fprintf(stderr, "postern-bench: %s\n", e.text);
         else

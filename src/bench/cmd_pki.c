@@ -1,0 +1,34 @@
+#include <stdio.h>
+
+#include "bench/bench_command.h"
+#include "bench/pki.h"
+
+int bench_options_pki(const struct bench_options *o)
+{
+    struct err why_not, e;
+
+    if (bench_pki_make(o->pki, BENCH_HOST, &why_not, &e) < 0) {
+        fprintf(stderr, "postern-bench: %s\n", e.text);
+        return -1;
+    }
+    if (*why_not.text)
+        fprintf(stderr, "postern-bench: not all certificates: %s\n", why_not.text);
+    return 0;
+}
+
+int bench_cmd_pki(const struct bench_options *given)
+{
+    struct bench_options o = *given;
+
+    if (!o.word) {
+        fprintf(stderr, "postern-bench: pki DIR: which directory?\n");
+        return 64;
+    }
+    o.pki = o.word;
+    if (bench_options_pki(&o) < 0)
+        return 2;
+    for (const struct bench_cert *c = bench_pki_table(); c->name; c++)
+        printf("%-18s %s\n", c->name, c->what);
+    printf("trust them by %s/ca.pem; the host is %s\n", o.pki, BENCH_HOST);
+    return 0;
+}
