@@ -89,19 +89,44 @@ static int put_older(struct buf *out, const char *value)
     return -1;
 }
 
+/* A blank would end the word, and what follows it would be taken for another condition. */
+static int put_value(struct buf *out, const char *key, const char *value)
+{
+    if (strchr(value, ' '))
+        return -1;
+    buf_printf(out, " %s%s", key, value);
+    return 0;
+}
+
+/* What options say; the words of the request say the same. */
+static int put_options(struct buf *out, const struct command_line *l)
+{
+    if (l->domain && put_value(out, "domain=", l->domain) < 0)
+        return -1;
+    if (l->from && put_value(out, "from=", l->from) < 0)
+        return -1;
+    if (l->older && put_older(out, l->older) < 0)
+        return -1;
+    if (l->held)
+        buf_printf(out, " held");
+    if (l->all)
+        buf_printf(out, " all");
+    return 0;
+}
+
 static int build(struct buf *out, const struct command_line *l, const char *verb, unsigned first)
 {
+    if (strchr(verb, ' '))
+        return -1;
     buf_printf(out, "%s", verb);
     for (unsigned i = first; i < l->word_count; i++) {
         const char *w = l->words[i];
 
-        if (strchr(w, ' ') || !*w)
-            return -1;
-        if (strncmp(w, "older=", 6) != 0)
-            buf_printf(out, " %s", w);
-        else if (put_older(out, w + 6) < 0)
+        if (!*w || (strncmp(w, "older=", 6) == 0 ? put_older(out, w + 6) : put_value(out, "", w)) < 0)
             return -1;
     }
+    if (put_options(out, l) < 0)
+        return -1;
     buf_append(out, "", 1);
     return 0;
 }
@@ -114,9 +139,8 @@ int cmd_queue(const struct command_line *l)
     FILE *f;
 
     if (build(&request, l, verb, l->word_count ? 1 : 0) < 0) {
-        fprintf(stderr,
-                "postern queue: WHICH is all, held, ID, domain=DOMAIN, from=ADDRESS, older=AGE (as 90s, 15m, 4h, "
-                "2d), or several of them, which must all fit\n");
+        fprintf(stderr, "postern queue: WHICH is --all, --held, ID, --domain DOMAIN, --from ADDRESS, --older-than AGE "
+                        "(as 90s, 15m, 4h, 2d), or several of them, which must all fit\n");
         goto out;
     }
     f = command_ask_queue(l, buf_data(&request), &rc);

@@ -13,7 +13,9 @@ struct command_line {         /* what options said; the rest are words */
     const char *conf_file;    /* -c */
     const char *state_dir;    /* --state-dir */
     const char *ports_file;   /* --ports-file (run) */
-    const char *dir, *domain; /* --dir, --domain (init) */
+    const char *dir, *domain; /* --dir (init), --domain (init, queue) */
+    const char *from, *older; /* --from, --older-than (queue) */
+    bool held, all;           /* --held, --all (queue) */
     unsigned port_base;       /* --port-base (init) */
     bool json, force, show, verbose, markdown, man;
     bool conf_given, remove; /* -c was; -d (passwd) */

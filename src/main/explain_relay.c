@@ -6,7 +6,7 @@
 #define DOMAIN "the recipient's domain"
 #define SENDER "the sender of the message"
 #define US "postern, of mail on its way out"
-#define LOOK "postern queue show ID has what was seen; when it is mended: postern queue retry domain=DOMAIN"
+#define LOOK "postern queue show ID has what was seen; when it is mended: postern queue retry --domain DOMAIN"
 
 /* What the queue, the log and reports say of mail that is handed onward. A test takes the texts out of the source. */
 const struct explanation explain_relay[] = {

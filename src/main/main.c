@@ -14,7 +14,7 @@ static const struct command commands[] = {
     {"reload", "", "csj", 0, 0, "read configuration, mailboxes and certificates again; ends when that is done",
      cmd_reload},
     {"drain", "", "csj", 0, 0, "accept no more, let all sessions end, then exit", cmd_drain},
-    {"queue", "[VERB] [WHICH]", "csj", 0, 1000,
+    {"queue", "[VERB] [WHICH]", "csjq", 0, 1000,
      "mail that waits: list, show ID, retry, hold, release, delete, flush, status", cmd_queue},
     {"init", "", "dDbfw", 0, 0, "write a complete working set to try: --dir DIR [--domain NAME]", cmd_init},
     {"passwd", "FILE USER", "cr", 1, 2, "let a user log in, with the password from the terminal or standard input",
@@ -41,6 +41,11 @@ static const struct flag flags[] = {
     {"--ports-file", 'p', "FILE", "write \"listener address\" of every socket there, once it is bound"},
     {"--dir", 'd', "DIR", "where the set is written"},
     {"--domain", 'D', "NAME", "whose mail it takes, example.test when not given"},
+    {"--domain", 'q', "DOMAIN", "messages that wait for a recipient there"},
+    {"--from", 'q', "ADDRESS", "messages of this sender, '' for reports"},
+    {"--older-than", 'q', "AGE", "messages that arrived longer ago: 90s, 15m, 4h, 2d"},
+    {"--held", 'q', NULL, "messages that are held"},
+    {"--all", 'q', NULL, "all of them: what changes or removes messages needs a word on which"},
     {"--port-base", 'b', "PORT", "of the listener with STARTTLS, 2525 when not given; implicit TLS is 60 below"},
     {"-d", 'r', NULL, "take the user out of the file"},
     {"--force", 'f', NULL, "write over a set that is there; mail is kept"},
@@ -75,6 +80,21 @@ static void usage(FILE *f)
         "\nExit codes: 0 fine, 1 warnings, 2 failure, 3 the daemon cannot be reached, 64 usage. More: man postern\n");
 }
 
+/* Which messages of the queue. */
+static void take_which(struct command_line *l, const char *name, const char *value)
+{
+    if (strcmp(name, "--domain") == 0)
+        l->domain = value;
+    else if (strcmp(name, "--from") == 0)
+        l->from = value;
+    else if (strcmp(name, "--older-than") == 0)
+        l->older = value;
+    else if (strcmp(name, "--held") == 0)
+        l->held = true;
+    else
+        l->all = true;
+}
+
 static int take_flag(struct command_line *l, const struct flag *f, const char *value)
 {
     uint64_t n;
@@ -95,6 +115,9 @@ static int take_flag(struct command_line *l, const struct flag *f, const char *v
         break;
     case 'D':
         l->domain = value;
+        break;
+    case 'q':
+        take_which(l, f->name, value);
         break;
     case 'b':
         if (!text_u64(span_str(value), &n) || n < 61 || n > 65000)

@@ -125,6 +125,48 @@ class Queue(DaemonTest):
         got = json.loads(self.queue("delete", "all", "--json"))
         self.assertEqual(got, {"ok": True, "count": 1})
 
+    def test_which_by_options(self):
+        self.start()
+        self.send("out@remote.test")
+        self.send("x@second.test", sender="bob@example.test")
+        self.waits(2)
+        self.assertEqual(len(self.rows("--domain", "SECOND.test")), 1)
+        self.assertEqual(len(self.rows("--from", "bob@example.test")), 1)
+        self.assertEqual(len(self.rows("--from", "bob@example.test", "--domain", "remote.test")), 0)
+        self.assertEqual(len(self.rows("--from", "")), 0)
+        self.assertEqual(len(self.rows("--older-than", "1h")), 0)
+        self.assertEqual(len(self.rows("--held")), 0)
+        for usage in (["--older-than", "soon"], ["--domain", "a all"], ["--from", "a all"], ["--older-than"]):
+            self.assertEqual(self.d.command("queue", "delete", *usage).returncode, 64, usage)
+        self.assertEqual(len(self.rows("--all")), 2)
+        self.assertIn("1 message held", self.queue("hold", "--domain", "second.test"))
+        (row,) = self.rows("--held", "--from", "bob@example.test")
+        self.assertIn("1 message released", self.queue("release", row["id"], "--held"))
+        self.assertIn("1 message deleted", self.queue("delete", "--domain", "second.test"))
+        self.assertEqual(self.d.command("queue", "flush").returncode, 2)
+        self.assertIn("1 message due now", self.queue("flush", "--all"))
+        self.assertIn("1 message deleted", self.queue("delete", "--all"))
+
+    def test_after_a_reload_the_newest_answers(self):
+        """A session keeps the old generation; the queue has moved on."""
+        self.start()
+        self.send("out@remote.test")
+        (row,) = self.waits()
+        with self.d.client("inside") as old:
+            old.hello()
+            self.assertEqual(self.d.command("reload").returncode, 0)
+            wait_until(lambda: self.d.command("queue").returncode == 0)  # 2 says: being handed over
+            self.assertEqual([r["id"] for r in self.rows()], [row["id"]])
+            self.assertIn("<out@remote.test> by out: waiting", self.queue("show", row["id"]))
+            self.assertIn("1 message held", self.queue("hold", "--all"))
+            self.assertEqual(len(self.rows("--held")), 1)
+            old.expect("NOOP", 250)
+        self.hop.up()
+        self.queue("release", "--all")
+        wait_until(self.hop.messages)
+        wait_until(lambda: not self.rows())
+        self.assertEqual(len(self.hop.messages()), 1)
+
     def test_a_retry_goes_at_once(self):
         self.d = hop_daemon(self.hop, start=False)
         self.d.extra = self.d.extra.replace("first-retry = 1s longest-retry = 2s", "first-retry = 1h longest-retry = 2h")
