@@ -13,6 +13,11 @@ pieces with a pause of a moment, CLOSE ends the connection, RST resets it, a tup
     body_most                                               the connection ends after so many bytes of content
     early                                                   sent in the middle of the content
     group                                                   one answer to everything up to DATA, whatever was said
+    auth                                                    answers to AUTH and to each line after it, in order
+    bdat                                                    answer to each chunk
+    lost                                                    what comes in place of the reply to content that was taken
+    first                                                   (n, script): so the first n connections go
+    first_mails                                             ... or, the connection being kept, the first n messages
 """
 import contextlib
 import socket
@@ -41,6 +46,7 @@ class BadHop:
     def __init__(self, script, context):
         self.script, self.context, self.lock = script, script.get("handshake", context), threading.Lock()
         self.sessions, self.mails, self.clear_mails, self.accepted, self.commands = 0, 0, 0, [], []
+        self.clear_auths, self.auths = 0, 0
         self.sock = socket.socket()
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.sock.bind(("127.0.0.1", 0))
@@ -62,8 +68,10 @@ class BadHop:
         c.settimeout(120)
         with self.lock:
             self.sessions += 1
+            n, early = self.script.get("first", (0, None))
+            script = early if self.sessions <= n else self.script
         with contextlib.suppress(OSError, ssl.SSLError, End):
-            Session(self, c).run()
+            Session(self, c, script).run()
         with contextlib.suppress(OSError):
             c.close()
 
@@ -74,8 +82,8 @@ class BadHop:
 
 
 class Session:
-    def __init__(self, hop, c):
-        self.hop, self.c, self.buf, self.in_tls, self.script = hop, c, b"", False, hop.script
+    def __init__(self, hop, c, script):
+        self.hop, self.c, self.buf, self.in_tls, self.script = hop, c, b"", False, script
 
     def say(self, what):
         if isinstance(what, tuple):
@@ -132,6 +140,28 @@ class Session:
                 self.say(self.script["early"])
                 raise End
 
+    def auth(self):
+        with self.hop.lock:
+            self.hop.auths += 1
+            self.hop.clear_auths += not self.in_tls
+        answers = self.script.get("auth", [b"235 2.7.0 welcome\r\n"])
+        for i, answer in enumerate(answers):
+            if i:
+                self.line()
+            self.say(answer)
+
+    def chunk(self, line):
+        """One BDAT; its bytes, and whether it was the last."""
+        words = line.split()
+        n = int(words[1])
+        while len(self.buf) < n:
+            got = self.c.recv(65536)
+            if not got:
+                raise End
+            self.buf += got
+        body, self.buf = self.buf[:n], self.buf[n:]
+        return body, words[-1].upper() == b"LAST"
+
     def rcpt(self, address, rcpts):
         if len(rcpts) >= self.script.get("most", 1000):
             self.say(self.script["full"])
@@ -148,7 +178,7 @@ class Session:
             self.say(rows)
 
     def run(self):
-        rcpts, begun = [], False
+        rcpts, begun, chunks = [], False, b""
         self.step("banner", b"220 bad.test ESMTP\r\n")
         while True:
             line = self.line()
@@ -165,7 +195,9 @@ class Session:
                 with self.hop.lock:
                     self.hop.mails += 1
                     self.hop.clear_mails += not self.in_tls
-                rcpts = []
+                    n, early = self.hop.script.get("first_mails", (0, None))
+                    self.script = early if self.hop.mails <= n else self.script if n == 0 else self.hop.script
+                rcpts, chunks = [], b""
                 if "group" in self.script:
                     while self.line().split(b" ")[0].strip().upper() != b"DATA":
                         pass
@@ -190,7 +222,16 @@ class Session:
                 if isinstance(first, bytes) and first.startswith(b"250"):
                     with self.hop.lock:
                         self.hop.accepted += [(r, body) for r in rcpts]
-                self.say(dot)
+                self.say(self.script.get("lost", dot))
+            elif verb == b"BDAT":
+                body, last = self.chunk(line)
+                chunks += body
+                if last and "bdat" not in self.script:
+                    with self.hop.lock:
+                        self.hop.accepted += [(r, chunks) for r in rcpts]
+                self.step("bdat", b"250 2.0.0 ok\r\n")
+            elif verb == b"AUTH":
+                self.auth()
             elif verb == b"RSET":
                 self.step("rset", b"250 2.0.0 ok\r\n")
             elif verb == b"QUIT":

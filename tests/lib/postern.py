@@ -179,8 +179,8 @@ class Client:
         self.sock = (context or trusting()).wrap_socket(self.sock, server_hostname=self.name)
         return self.sock
 
-    def deliver(self, body, to=("alice@example.test",), sender="sender@example.net"):
-        self.expect(f"MAIL FROM:<{sender}>", 250)
+    def deliver(self, body, to=("alice@example.test",), sender="sender@example.net", params=""):
+        self.expect(f"MAIL FROM:<{sender}>{params}", 250)
         for rcpt in to:
             self.expect(f"RCPT TO:<{rcpt}>", 250)
         reply = self.ask("DATA")
