@@ -31,6 +31,8 @@ struct bench_session {
     struct bench_body body;
     uint64_t chunk_left, body_done;
     bool chunk_last, cr, at_line;
+    char tail[BENCH_NEAR_MOST]; /* the last octets of the content */
+    unsigned tail_len;
     unsigned line_len, dot; /* dot: what of CR LF . CR LF has been seen at the end of the content */
     int64_t now_s;
 };
@@ -304,6 +306,7 @@ static void begin_content(struct bench_session *s)
     s->line_len = 0;
     s->cr = false;
     s->at_line = true;
+    s->tail_len = 0;
     s->dot = 2; /* the CR LF of the command counts */
 }
 
@@ -323,9 +326,50 @@ static void data(struct bench_session *s)
 
 /* ---- content */
 
+const struct bench_near bench_near_end[BENCH_NEAR_ENDS] = {
+    {"lf-dot-lf", "\n.\n", 3},
+    {"cr-dot-cr", "\r.\r", 3},
+    {"cr-dot-lf", "\r.\n", 3},
+    {"lf-dot-cr", "\n.\r", 3},
+    {"lf-dot-crlf", "\n.\r\n", 4},
+    {"crlf-dot-lf", "\r\n.\n", 4},
+    {"cr-dot-crlf", "\r.\r\n", 4},
+    {"crlf-dot-cr", "\r\n.\r", 4},
+    {"crlf-nul-dot-crlf", "\r\n\0.\r\n", 6},
+    {"crlf-dot-nul-crlf", "\r\n.\0\r\n", 6},
+};
+
+static bool tail_is(const struct bench_session *s, const char *p, size_t n)
+{
+    return n && n <= s->tail_len && memcmp(s->tail + s->tail_len - n, p, n) == 0;
+}
+
+/* What ends with CR may be the right end without its last octet, so it is known one octet later; behind the right end
+ * there is none. */
+static void note_near(struct bench_session *s, char next)
+{
+    for (unsigned i = 0; i < BENCH_NEAR_ENDS; i++) {
+        const struct bench_near *near = &bench_near_end[i];
+        bool part = near->bytes[near->n - 1] == '\r' && next == '\n';
+
+        if (!part && tail_is(s, near->bytes, near->n))
+            s->body.near |= 1u << i;
+    }
+}
+
+static void keep_tail(struct bench_session *s, char c)
+{
+    if (s->tail_len == BENCH_NEAR_MOST)
+        memmove(s->tail, s->tail + 1, --s->tail_len);
+    s->tail[s->tail_len++] = c;
+}
+
 static void look_at(struct bench_session *s, char c)
 {
     struct bench_body *b = &s->body;
+
+    note_near(s, c);
+    keep_tail(s, c);
 
     b->bytes++;
     b->nul += c == '\0';
@@ -382,7 +426,7 @@ static size_t content(struct bench_session *s, const char *p, size_t n)
             s->dot = c == '\r' ? 1 : 0;
         }
         look_at(s, c);
-        if (s->dot == 5)
+        if (s->dot == 5 || tail_is(s, s->setup.scenario->also_ends.p, s->setup.scenario->also_ends.n))
             message_over(s);
         else
             reach(s, s->body.bytes);

@@ -106,6 +106,7 @@ void bench_scenario_free(struct bench_scenario *s)
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
+    free(s->also_ends.p);
     free_list(s->ehlo.add);
     free_list(s->ehlo.drop);
     for (unsigned i = 0; i < s->step_count; i++)

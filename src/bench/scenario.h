@@ -112,6 +112,8 @@ struct bench_scenario {
     char *why_not;                                 /* it cannot be played, for this reason; NULL: it can */
     struct bench_ehlo ehlo;
     struct bench_tls tls;
+    struct bench_bytes
+        also_ends; /* taken for the end of the content, too: a server that can be smuggled into; .p NULL: none */
     struct bench_step *steps;
     unsigned step_count;
     struct bench_expect expect[BENCH_POLICIES];

@@ -202,6 +202,8 @@ static int scenario_of(cfg_t *sec, const char *path, struct bench_scenario *s)
     s->why_not = text_of(sec, "unavailable");
     s->file = mem_str(path);
     s->line = (unsigned)sec->line;
+    if (cfg_getstr(sec, "also_ends") && bytes_of(sec, "also_ends", cfg_getstr(sec, "also_ends"), &s->also_ends) < 0)
+        return -1;
     ehlo_of(cfg_getsec(sec, "ehlo"), &s->ehlo);
     tls_of(cfg_getsec(sec, "tls"), &s->tls);
     s->steps = mem_alloc((steps + 1) * sizeof *s->steps);
@@ -256,6 +258,7 @@ static cfg_opt_t scenario_options[] = {
     CFG_STR("correct", "", CFGF_NONE),
     CFG_STR("source", "", CFGF_NONE),
     CFG_STR("unavailable", NULL, CFGF_NODEFAULT),
+    CFG_STR("also_ends", NULL, CFGF_NODEFAULT),
     CFG_SEC("ehlo", ehlo_options, CFGF_NONE),
     CFG_SEC("tls", tls_options, CFGF_NONE),
     CFG_SEC("step", step_options, CFGF_MULTI),

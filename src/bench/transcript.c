@@ -182,9 +182,14 @@ static void received(struct transcript *t, const struct bench_event *ev)
 
 static json_t *body_of(const struct bench_body *b)
 {
-    return json_pack("{s:I,s:i,s:i,s:i,s:i,s:b}", "bytes", (json_int_t)b->bytes, "max_line", (int)b->max_line,
-                     "bare_lf", (int)b->bare_lf, "bare_cr", (int)b->bare_cr, "nul", (int)b->nul, "dot_stuffed",
-                     b->dots_stuffed);
+    json_t *near = json_array();
+
+    for (unsigned i = 0; i < BENCH_NEAR_ENDS; i++)
+        if (b->near & 1u << i)
+            json_array_append_new(near, json_string(bench_near_end[i].name));
+    return json_pack("{s:o,s:I,s:i,s:i,s:i,s:i,s:b}", "near_eod", near, "bytes", (json_int_t)b->bytes, "max_line",
+                     (int)b->max_line, "bare_lf", (int)b->bare_lf, "bare_cr", (int)b->bare_cr, "nul", (int)b->nul,
+                     "dot_stuffed", b->dots_stuffed);
 }
 
 void transcript_event(struct transcript *t, const struct bench_event *ev)

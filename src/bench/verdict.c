@@ -20,6 +20,10 @@ static const char *const names[BENCH_FACTS] = {
     [BENCH_F_DUPLICATE] = "duplicate",
     [BENCH_F_RETRIED] = "retried",
     [BENCH_F_BARE_LF] = "bare-lf",
+    [BENCH_F_BARE_CR] = "bare-cr",
+    [BENCH_F_NEAR_END] = "near-end",
+    [BENCH_F_UNSTUFFED] = "unstuffed",
+    [BENCH_F_SMUGGLED] = "smuggled",
 };
 
 const char *bench_fact_name(enum bench_fact f)
@@ -76,6 +80,8 @@ static void command(struct bench_facts *f, const json_t *line)
         see(f, BENCH_F_MAIL, line);
     if (auth)
         see(f, BENCH_F_AUTH, line);
+    if (mail && strcasestr(text, "<smuggled@"))
+        see(f, BENCH_F_SMUGGLED, line);
     if (mail && !tls)
         see(f, BENCH_F_MAIL_CLEAR, line);
     if (auth && !tls)
@@ -101,6 +107,12 @@ static void body(struct bench_facts *f, const json_t *line)
         see(f, BENCH_F_CONTENT, line);
     if (json_integer_value(json_object_get(line, "bare_lf")))
         see(f, BENCH_F_BARE_LF, line);
+    if (json_integer_value(json_object_get(line, "bare_cr")))
+        see(f, BENCH_F_BARE_CR, line);
+    if (json_array_size(json_object_get(line, "near_eod")))
+        see(f, BENCH_F_NEAR_END, line);
+    if (json_is_false(json_object_get(line, "dot_stuffed")))
+        see(f, BENCH_F_UNSTUFFED, line);
 }
 
 void bench_facts_take(struct bench_facts *f, const json_t *line)

@@ -27,6 +27,10 @@ enum bench_fact {
     BENCH_F_DUPLICATE, /* ... and another one */
     BENCH_F_RETRIED,   /* MAIL in another session, after a refusal for good */
     BENCH_F_BARE_LF,   /* "bare-lf" in a command or in content */
+    BENCH_F_BARE_CR,   /* "bare-cr" */
+    BENCH_F_NEAR_END,  /* "near-end": what some server takes for the end of the content was in it */
+    BENCH_F_UNSTUFFED, /* a line of content began with a single dot (RFC 5321 4.5.2) */
+    BENCH_F_SMUGGLED,  /* MAIL FROM:<smuggled@...>: it stood in the content that the sender was given */
     BENCH_FACTS
 };
 const char *bench_fact_name(enum bench_fact f);

@@ -74,6 +74,16 @@ class Run(DaemonTest):
         self.sender("retries-5yz", policy="opportunistic", only="rcpt.55[01]")
         self.assertEqual(self.failed(), ["rcpt.550", "rcpt.551"])
 
+    def test_one_that_smuggles(self):
+        self.sender("smuggles", policy="opportunistic", only="smuggle.*")
+        self.assertIn("smuggle.observe", self.failed())
+        self.assertIn("smuggle.lenient-lf-dot-lf", self.failed())
+        self.assertIn("smuggle.lenient-cr-dot-cr", self.failed())
+        self.assertIn("smuggle.lenient-crlf-nul-dot-crlf", self.failed())
+        self.sender(policy="opportunistic", only="smuggle.*")
+        self.assertEqual(self.failed(), [])
+        self.assertEqual(self.results["smuggle.observe"], "pass")
+
     def test_certificates(self):
         self.sender(policy="verified", only="cert.*")
         self.assertEqual(self.failed(), [])
