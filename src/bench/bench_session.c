@@ -351,8 +351,10 @@ static void note_near(struct bench_session *s, char next)
     for (unsigned i = 0; i < BENCH_NEAR_ENDS; i++) {
         const struct bench_near *near = &bench_near_end[i];
         bool part = near->bytes[near->n - 1] == '\r' && next == '\n';
+        /* the LF of a CR LF: another row's, or, in BDAT, a line with a dot, which is nobody's end */
+        bool whole_end = near->bytes[0] == '\n' && s->tail_len > near->n && s->tail[s->tail_len - near->n - 1] == '\r';
 
-        if (!part && tail_is(s, near->bytes, near->n))
+        if (!part && !whole_end && tail_is(s, near->bytes, near->n))
             s->body.near |= 1u << i;
     }
 }

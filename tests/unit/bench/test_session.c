@@ -8,6 +8,7 @@ struct rig {
     struct bench_session *s;
     struct bench_count *count;
     struct bench_scenario scenario;
+    unsigned near;
     char out[8192], events[4096];
 };
 
@@ -21,6 +22,8 @@ static void on_event(void *arg, const struct bench_event *ev)
     if (ev->kind == BENCH_EV_MESSAGE)
         snprintf(r->events + n, sizeof r->events - n, "message %s %llu;", ev->accepted ? "yes" : "no",
                  (unsigned long long)ev->body->bytes);
+    if (ev->kind == BENCH_EV_BODY)
+        r->near = ev->body->near;
     if (ev->kind == BENCH_EV_BODY)
         snprintf(r->events + n, sizeof r->events - n, "body lf%u cr%u nul%u stuffed%d;", ev->body->bare_lf,
                  ev->body->bare_cr, ev->body->nul, ev->body->dots_stuffed);
@@ -129,6 +132,35 @@ START_TEST(every_near_end_of_data_is_content)
 }
 END_TEST
 
+START_TEST(what_is_near_an_end_is_seen)
+{
+    for (unsigned i = 0; i < BENCH_NEAR_ENDS; i++) {
+        struct rig r;
+
+        begin(&r, NULL, 0);
+        say(&r, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx");
+        bench_session_feed(r.s, bench_near_end[i].bytes, bench_near_end[i].n, 0);
+        say(&r, "x\r\n.\r\n");
+        ck_assert_msg(r.near == 1u << i, "%s: %x", bench_near_end[i].name, r.near);
+        end_rig(&r);
+    }
+}
+END_TEST
+
+START_TEST(what_is_right_is_near_nothing)
+{
+    struct rig r;
+
+    begin(&r, NULL, 0);
+    say(&r, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n..\r\n..x\r\n\r\n.\r\n");
+    ck_assert_uint_eq(r.near, 0);
+    r.near = 1;
+    say(&r, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 7 LAST\r\nx\r\n.\r\nx");
+    ck_assert_uint_eq(r.near, 0);
+    end_rig(&r);
+}
+END_TEST
+
 START_TEST(starttls_and_what_stood_behind_it)
 {
     struct bench_step step = {.at = BENCH_STARTTLS, .inject = {(char *)"250 forged\r\n", 12}};
@@ -206,4 +238,5 @@ START_TEST(cut_anywhere)
 END_TEST
 
 SUITE_MAIN("bench_session", a_correct_server, order_is_kept, every_near_end_of_data_is_content,
-           starttls_and_what_stood_behind_it, steps_act, in_pieces_and_drops, cut_anywhere)
+           what_is_near_an_end_is_seen, what_is_right_is_near_nothing, starttls_and_what_stood_behind_it, steps_act,
+           in_pieces_and_drops, cut_anywhere)
