@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/text.h"
+#include "bench/bench_content.h"
 #include "bench/bench_count.h"
 #include "bench/scenario.h"
 
@@ -38,22 +39,6 @@ enum bench_event_kind {
     BENCH_EV_MESSAGE, /* .accepted */
     BENCH_EV_LINT,    /* .text: one word of a closed list */
 };
-
-struct bench_body {
-    uint64_t bytes;
-    unsigned max_line, bare_lf, bare_cr, nul;
-    bool dots_stuffed; /* no line began with a single dot */
-    unsigned near;     /* bits: bench_near_end[] that were there */
-};
-
-/* What some server somewhere takes for CR LF . CR LF (CVE-2023-51764 and its kind): in what a sender sends there must be
- * none of them, since nobody knows who reads it next. */
-#define BENCH_NEAR_ENDS 10u
-#define BENCH_NEAR_MOST 6u /* octets of the longest */
-extern const struct bench_near {
-    const char *name, *bytes;
-    unsigned n;
-} bench_near_end[BENCH_NEAR_ENDS];
 
 struct bench_event {
     enum bench_event_kind kind;
