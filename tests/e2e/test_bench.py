@@ -184,7 +184,7 @@ class Bench(DaemonTest):
     def test_a_users_scenario(self):
         mine = self.dir / "mine.conf"
         mine.write_text('scenario "mine" { doc = "d" step { at = noop reply = {"250-one", "250 two"} } }')
-        self.p = subprocess.Popen([str(BENCH), "serve", "--pki", self.pki, "--scenario", mine, "--only", "mine"], stdout=subprocess.PIPE,
+        self.p = subprocess.Popen([str(BENCH), "serve", "--pki", self.pki, "--out", self.out, "--scenario", mine, "--only", "mine"], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, text=True)
         self.addCleanup(self.stop)
         self.ports = dict([self.p.stdout.readline().split()])
