@@ -4,7 +4,6 @@
 
 #include "base/addr.h"
 #include "bench/bench_count.h"
-#include "bench/bench_tls.h"
 #include "bench/transcript.h"
 #include "net/loop.h"
 
@@ -20,11 +19,19 @@ struct bench_server_setup {
 
 struct bench_server *bench_server_new(const struct bench_server_setup *s);
 void bench_server_free(struct bench_server **v);
-/* Listens at addr (port 0: a free one) and plays the scenario there. lease: "" for none. NULL and e. */
-struct bench_port *bench_server_open(struct bench_server *v, const struct addr *addr, const struct bench_scenario *sc,
-                                     const char *lease, struct err *e);
-const struct addr *bench_port_address(const struct bench_port *p);
 void bench_server_end_sessions(struct bench_server *v);
-void bench_server_close(struct bench_server *v, struct bench_port **p); /* its sessions go on */
+
+struct bench_port_setup {
+    const struct addr *address; /* port 0: a free one */
+    const struct bench_scenario *scenario;
+    const char *lease; /* "" for none */
+};
+/* Listens there and plays the scenario, as far as it lets anybody in (scenario.listen). NULL and e. */
+struct bench_port *bench_port_open(struct bench_server *v, const struct bench_port_setup *s, struct err *e);
+void bench_port_close(struct bench_port **p); /* its sessions go on */
+const struct addr *bench_port_address(const struct bench_port *p);
+/* Whoever is in stays in. The port is kept whatever is done at it. -1 and e: it is as it was, or down. */
+int bench_port_listen(struct bench_port *p, enum bench_listen how, struct err *e);
+enum bench_listen bench_port_listens(const struct bench_port *p);
 
 #endif

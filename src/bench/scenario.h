@@ -51,6 +51,13 @@ enum bench_per { BENCH_GLOBAL, BENCH_CLIENT, BENCH_TRIPLE, BENCH_RCPTS, BENCH_LE
 
 enum bench_tls_state { BENCH_ANY, BENCH_CLEAR, BENCH_IN_TLS };
 
+/* What becomes of a connection before anybody speaks. */
+enum bench_listen {
+    BENCH_LISTEN_ACCEPT,
+    BENCH_LISTEN_REFUSE,    /* RST to the SYN, as if nobody were there */
+    BENCH_LISTEN_BLACKHOLE, /* the SYN gets no answer */
+};
+
 struct bench_bytes {
     char *p;
     size_t n;
@@ -110,6 +117,7 @@ struct bench_tls {
 struct bench_scenario {
     char *name, *section, *doc, *correct, *source; /* section: "A" ... "L"; "" in users' files */
     char *why_not;                                 /* it cannot be played, for this reason; NULL: it can */
+    enum bench_listen listen;
     struct bench_ehlo ehlo;
     struct bench_tls tls;
     struct bench_bytes

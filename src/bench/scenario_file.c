@@ -192,7 +192,9 @@ static void tls_of(cfg_t *sec, struct bench_tls *t)
 
 static int scenario_of(cfg_t *sec, const char *path, struct bench_scenario *s)
 {
+    static const char *const listen[] = {"accept", "refuse", "blackhole", NULL};
     unsigned steps = cfg_size(sec, "step");
+    int how = word_of(sec, "listen", listen, "accept");
 
     s->name = mem_str(cfg_title(sec));
     s->section = text_of(sec, "section");
@@ -202,6 +204,9 @@ static int scenario_of(cfg_t *sec, const char *path, struct bench_scenario *s)
     s->why_not = text_of(sec, "unavailable");
     s->file = mem_str(path);
     s->line = (unsigned)sec->line;
+    if (how < 0)
+        return -1;
+    s->listen = (enum bench_listen)how;
     if (cfg_getstr(sec, "also_ends") && bytes_of(sec, "also_ends", cfg_getstr(sec, "also_ends"), &s->also_ends) < 0)
         return -1;
     ehlo_of(cfg_getsec(sec, "ehlo"), &s->ehlo);
@@ -258,6 +263,7 @@ static cfg_opt_t scenario_options[] = {
     CFG_STR("correct", "", CFGF_NONE),
     CFG_STR("source", "", CFGF_NONE),
     CFG_STR("unavailable", NULL, CFGF_NODEFAULT),
+    CFG_STR("listen", NULL, CFGF_NODEFAULT),
     CFG_STR("also_ends", NULL, CFGF_NODEFAULT),
     CFG_SEC("ehlo", ehlo_options, CFGF_NONE),
     CFG_SEC("tls", tls_options, CFGF_NONE),

@@ -192,6 +192,19 @@ class Bench(DaemonTest):
             c.hello()
             self.assertEqual(c.ask("NOOP"), "250-one\n250 two")
 
+    def test_ports_that_let_nobody_in(self):
+        mine = self.dir / "mine.conf"
+        mine.write_text('scenario "refused" { listen = refuse } scenario "blackhole" { listen = blackhole }')
+        self.p = subprocess.Popen([str(BENCH), "serve", "--pki", self.pki, "--out", self.out, "--catalogue", self.dir], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self.stop)
+        self.ports = dict(self.p.stdout.readline().split() for _ in range(2))
+        for _ in range(2):
+            with self.assertRaises(ConnectionRefusedError):
+                self.client("refused")
+            with self.assertRaises(TimeoutError):  # no SYN-ACK, no RST
+                socket.create_connection(("127.0.0.1", int(self.ports["blackhole"].rsplit(":", 1)[1])), timeout=0.3)
+
     def test_the_daemon_has_nothing_of_it(self):
         symbols = run("nm", "--defined-only", POSTERN).out
         self.assertFalse(re.search(r" [TtDdBbRr] (bench_|transcript_)", symbols))

@@ -1,0 +1,342 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "bench/bench_server_own.h"
+#include "bench/client_hello.h"
+
+#define READ_AT_ONCE 65536u
+#define SIZE_MOST ((uint64_t)1 << 30)
+#define SILENCE_US INT64_C(600000000) /* longer than any sender waits */
+#define LINGER_US INT64_C(2000000)
+
+/* ---- the end of one */
+
+void bench_conn_end(struct bench_conn *c, const char *by)
+{
+    struct bench_port *p = c->port;
+
+    transcript_end(&c->transcript, by);
+    *c->link = c->next;
+    if (c->next)
+        c->next->link = c->link;
+    watch_free(&c->watch);
+    bench_tls_conn_free(&c->tls);
+    bench_session_free(&c->session);
+    buf_clear(&c->out);
+    close(c->fd);
+    free(c);
+    p->sessions--;
+    bench_port_drop(p);
+}
+
+static void reset(struct bench_conn *c)
+{
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    bench_conn_end(c, "server");
+}
+
+/* True: it is gone. */
+static bool obey_end(struct bench_conn *c, enum bench_then then)
+{
+    c->deaf = true;
+    switch (then) {
+    case BENCH_RST:
+        reset(c);
+        return true;
+    case BENCH_CLOSE:
+        if (c->tls)
+            bench_tls_close_notify(c->tls);
+        (void)shutdown(c->fd, SHUT_WR);
+        c->deadline_us = clock_now().mono_us + LINGER_US;
+        return false;
+    case BENCH_CUT:
+        bench_conn_end(c, "server");
+        return true;
+    case BENCH_HALF_CLOSE:
+        (void)shutdown(c->fd, SHUT_WR);
+        return false;
+    default: /* hang */
+        return false;
+    }
+}
+
+/* ---- what the session wants */
+
+static void want(struct bench_conn *c)
+{
+    watch_want(c->watch, c->wants_write || c->out.len ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+}
+
+/* -1: the connection is of no use any more. 0: the rest waits. 1: all is out. */
+static int push(struct bench_conn *c)
+{
+    while (c->out.len) {
+        size_t n = 0;
+        ssize_t r;
+
+        if (c->tls) {
+            enum bench_tls_io io = bench_tls_send(c->tls, buf_data(&c->out), c->out.len, &n);
+
+            if (io == BENCH_IO_READ || io == BENCH_IO_WRITE)
+                return 0;
+            if (io != BENCH_IO_DONE)
+                return -1;
+        } else {
+            r = send(c->fd, buf_data(&c->out), c->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (r < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+            if (r <= 0)
+                return -1;
+            n = (size_t)r;
+        }
+        buf_consume(&c->out, n);
+    }
+    return 1;
+}
+
+static void begin_tls(struct bench_conn *c)
+{
+    c->tls = c->port->tls ? bench_tls_accept(c->port->tls, c->fd) : NULL;
+    c->handshaking = c->peeking = c->tls != NULL;
+}
+
+/* True: it is gone. */
+static bool carry_out(struct bench_conn *c)
+{
+    struct bench_do d;
+
+    for (;;) {
+        int r = push(c);
+
+        if (r < 0) {
+            bench_conn_end(c, "client");
+            return true;
+        }
+        if (r == 0 || c->resume_us || c->handshaking || c->ended)
+            break;
+        bench_session_next(c->session, &d);
+        if (d.kind == BENCH_DO_WAIT)
+            break;
+        if (d.kind == BENCH_DO_SEND)
+            buf_append(&c->out, d.bytes.p, d.bytes.n);
+        if (d.kind == BENCH_DO_PAUSE) {
+            c->resume_us = clock_now().mono_us + d.ms * INT64_C(1000);
+            bench_server_alarm(c->port->server, c->resume_us);
+        }
+        if (d.kind == BENCH_DO_START_TLS) {
+            if (d.bytes.n)
+                transcript_note(c->transcript, "lint", json_pack("{s:s}", "id", "pipelined-after-starttls"));
+            begin_tls(c);
+        }
+        if (d.kind == BENCH_DO_END) {
+            c->ended = true;
+            if (obey_end(c, d.then))
+                return true;
+        }
+    }
+    want(c);
+    return false;
+}
+
+/* ---- what comes */
+
+static void tls_note(struct bench_conn *c, bool up)
+{
+    if (up)
+        transcript_note(c->transcript, "tls_done",
+                        json_pack("{s:s,s:s,s:s}", "version", bench_tls_version(c->tls), "cipher",
+                                  bench_tls_cipher(c->tls), "sni", bench_tls_sni(c->tls)));
+    else
+        transcript_note(c->transcript, "tls_fail",
+                        json_pack("{s:s,s:s}", "openssl", bench_tls_error(c->tls), "sni", bench_tls_sni(c->tls)));
+}
+
+static void on_event(void *arg, const struct bench_event *ev)
+{
+    struct bench_conn *c = arg;
+
+    transcript_event(c->transcript, ev);
+}
+
+static void new_session(struct bench_conn *c)
+{
+    struct bench_session_setup s = {.scenario = c->port->scenario,
+                                    .count = c->port->server->count,
+                                    .hostname = c->port->server->setup.hostname,
+                                    .client = c->client,
+                                    .lease = c->port->lease,
+                                    .implicit = c->port->scenario->tls.implicit,
+                                    .tls_possible = c->port->tls != NULL,
+                                    .size_most = SIZE_MOST,
+                                    .event = on_event,
+                                    .arg = c};
+
+    c->session = bench_session_new(&s, clock_now().mono_us / 1000000);
+}
+
+/* What the sender offers is looked at where it lies, so that OpenSSL finds it untouched. False: not all of it is there. */
+static bool peek(struct bench_conn *c)
+{
+    char room[READ_AT_ONCE];
+    ssize_t n = recv(c->fd, room, sizeof room, MSG_PEEK | MSG_DONTWAIT);
+    struct client_hello h;
+    enum client_hello_verdict v = CLIENT_HELLO_MORE;
+
+    if (n > 0)
+        v = client_hello_parse(&h, room, (size_t)n);
+    if (n < 0 || (n > 0 && v == CLIENT_HELLO_MORE))
+        return false;
+    if (v == CLIENT_HELLO_OK)
+        transcript_note(c->transcript, "client_hello", client_hello_json(&h));
+    c->peeking = false;
+    return true;
+}
+
+/* A scenario answers in OpenSSL's place: with raw bytes, or by ending the connection. */
+static bool is_answered(struct bench_conn *c)
+{
+    char room[READ_AT_ONCE];
+
+    if (!bench_session_client_hello(c->session, clock_now().mono_us / 1000000))
+        return false;
+    bench_tls_conn_free(&c->tls);
+    c->handshaking = false;
+    c->deaf = true;
+    while (recv(c->fd, room, sizeof room, MSG_DONTWAIT) > 0) /* what lies unread turns a close into a reset */
+        ;
+    return true;
+}
+
+/* True: it is gone. */
+static bool handshake(struct bench_conn *c)
+{
+    enum bench_tls_io io = bench_tls_handshake(c->tls);
+
+    c->wants_write = io == BENCH_IO_WRITE;
+    if (io == BENCH_IO_DONE) {
+        c->handshaking = false;
+        tls_note(c, true);
+        bench_session_tls_done(c->session);
+        return carry_out(c);
+    }
+    if (io == BENCH_IO_FAILED || io == BENCH_IO_EOF) {
+        tls_note(c, false);
+        bench_conn_end(c, "client");
+        return true;
+    }
+    want(c);
+    return false;
+}
+
+/* How much came; 0: nothing now; -1: no more will. */
+static ssize_t take(struct bench_conn *c, char *room, size_t most)
+{
+    size_t n;
+    ssize_t r;
+
+    if (c->tls) {
+        enum bench_tls_io io = bench_tls_recv(c->tls, room, most, &n);
+
+        return io == BENCH_IO_DONE ? (ssize_t)n : io == BENCH_IO_READ || io == BENCH_IO_WRITE ? 0 : -1;
+    }
+    r = recv(c->fd, room, most, MSG_DONTWAIT);
+    return r > 0 ? r : r < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
+}
+
+static void on_conn(void *arg, unsigned what)
+{
+    struct bench_conn *c = arg;
+    char room[READ_AT_ONCE];
+    ssize_t n = 1;
+
+    if (what & LOOP_WRITE && !c->handshaking && carry_out(c))
+        return;
+    if (c->peeking && !peek(c))
+        return;
+    if (c->handshaking && !c->hello_seen) {
+        c->hello_seen = true;
+        if (is_answered(c)) {
+            (void)carry_out(c);
+            return;
+        }
+    }
+    if (c->handshaking && handshake(c))
+        return;
+    if (!(what & LOOP_READ) || c->handshaking)
+        return;
+    while (!c->handshaking && (n = take(c, room, sizeof room)) > 0) {
+        c->heard_us = clock_now().mono_us;
+        c->idle_said = false;
+        if (c->deaf)
+            continue;
+        bench_session_feed(c->session, room, (size_t)n, c->heard_us / 1000000);
+        if (carry_out(c))
+            return;
+    }
+    if (n < 0)
+        bench_conn_end(c, c->deaf ? "server" : "client");
+}
+
+/* ---- from outside */
+
+void bench_conn_begin(struct bench_port *p, int fd, const struct addr *peer)
+{
+    struct bench_conn *c = mem_alloc(sizeof *c);
+    struct bench_server *v = p->server;
+    struct transcript_start s = {
+        .scenario = p->scenario->name, .lease = p->lease, .peer = peer, .local = &p->address, .seed = v->setup.seed};
+
+    c->port = p;
+    c->fd = fd;
+    c->heard_us = clock_now().mono_us;
+    addr_ip_text(peer, c->client);
+    c->transcript = transcript_begin(v->setup.book, &s);
+    c->next = v->conns;
+    c->link = &v->conns;
+    if (c->next)
+        c->next->link = &c->next;
+    v->conns = c;
+    p->sessions++;
+    c->watch = watch_new(v->setup.loop, fd, on_conn, c);
+    new_session(c);
+    if (p->scenario->tls.implicit)
+        begin_tls(c);
+    (void)carry_out(c);
+}
+
+void bench_conn_resume(struct bench_conn *c, int64_t now_us)
+{
+    if (now_us < c->resume_us) {
+        bench_server_alarm(c->port->server, c->resume_us);
+        return;
+    }
+    c->resume_us = 0;
+    (void)carry_out(c);
+}
+
+static unsigned idle_ms(const struct bench_scenario *sc)
+{
+    for (unsigned i = 0; i < sc->step_count; i++)
+        if (sc->steps[i].at == BENCH_IDLE)
+            return sc->steps[i].ms;
+    return 0;
+}
+
+void bench_conn_tick(struct bench_conn *c, int64_t now_us)
+{
+    unsigned idle = idle_ms(c->port->scenario);
+
+    if ((c->deadline_us && now_us >= c->deadline_us) || now_us - c->heard_us > SILENCE_US) {
+        bench_conn_end(c, c->deadline_us ? "server" : "timeout");
+    } else if (idle && !c->deaf && !c->idle_said && c->session && now_us - c->heard_us >= idle * INT64_C(1000)) {
+        c->idle_said = true;
+        bench_session_idle(c->session, now_us / 1000000);
+        (void)carry_out(c);
+    }
+}

@@ -1,0 +1,61 @@
+/* Of the bench server's own files: bench_server.c (the whole, time), bench_port.c (where it listens), bench_conn.c (one
+ * connection: what its session wants done, and what comes). Nobody else includes this. */
+#ifndef BENCH_BENCH_SERVER_OWN_H
+#define BENCH_BENCH_SERVER_OWN_H
+
+#include "bench/bench_server.h"
+#include "bench/bench_tls.h"
+#include "net/listener.h"
+
+struct bench_port {
+    struct bench_port *next;
+    struct bench_server *server;
+    const struct bench_scenario *scenario;
+    struct bench_tls_ctx *tls;
+    char *lease;
+    struct addr address;
+    enum bench_listen how;
+    int held;                  /* keeps the port while nobody is let in; -1: the listener has it */
+    struct listener *listener; /* NULL: nobody is let in */
+    unsigned sessions;
+    bool closed;
+};
+
+struct bench_conn {
+    struct bench_conn *next, **link;
+    struct bench_port *port;
+    int fd;
+    struct watch *watch;
+    struct bench_session *session;
+    struct transcript *transcript;
+    struct bench_tls_conn *tls;
+    struct buf out;    /* of one send, what is left of it */
+    int64_t resume_us; /* a pause; 0: none */
+    int64_t deadline_us, heard_us;
+    bool hello_seen;
+    bool peeking; /* for the ClientHello, before anybody answers it */
+    bool handshaking, deaf, ended, wants_write, idle_said;
+    char client[ADDR_TEXT];
+};
+
+struct bench_server {
+    struct bench_server_setup setup;
+    struct bench_count *count;
+    struct bench_port *ports;
+    struct bench_conn *conns;
+    unsigned ticks;
+};
+
+/* bench_port.c: frees it when it is closed and its last session has ended. */
+void bench_port_drop(struct bench_port *p);
+
+/* bench_conn.c; fd: the connection's. */
+void bench_conn_begin(struct bench_port *p, int fd, const struct addr *peer);
+void bench_conn_end(struct bench_conn *c, const char *by);
+void bench_conn_tick(struct bench_conn *c, int64_t now_us);   /* it may be gone */
+void bench_conn_resume(struct bench_conn *c, int64_t now_us); /* it may be gone */
+
+/* bench_server.c: bench_conn_resume() is called then. */
+void bench_server_alarm(struct bench_server *v, int64_t at_us);
+
+#endif
