@@ -61,6 +61,10 @@ static void print_scenario(const struct bench_scenario *s)
            *s->section ? s->section : "-", s->doc, s->correct, s->source, s->file, s->line);
     if (s->why_not)
         printf("  not available: %s\n", s->why_not);
+    if (s->recipients[1] || s->messages > 1)
+        printf("  sent     %u message%s\n", s->messages, s->messages > 1 ? "s, one after the other" : "");
+    if (s->recipients[1])
+        print_words("to", s->recipients);
     for (unsigned i = 0; i < s->step_count; i++)
         printf("  step     at %s (line %u)\n", bench_at_name(s->steps[i].at), s->steps[i].line);
     for (unsigned p = 0; p < BENCH_POLICIES; p++) {

@@ -14,9 +14,11 @@
 #include "base/text.h"
 #include "bench/bench_command.h"
 #include "bench/bench_server.h"
+#include "bench/run_mail.h"
 #include "bench/verdict.h"
 
 #define COMMAND_SECONDS 120
+#define OUR_WORDS (7u + RUN_MAIL_WORDS)
 #define QUIET_US INT64_C(300000) /* after the command's end, for what is still on its way */
 
 extern char **environ;
@@ -33,7 +35,7 @@ struct run {
     bool late, over;
     unsigned results[BENCH_UNDECIDED + 1], count;
     FILE *junit;
-    char *message, *smuggling; /* paths of what is to be sent; the second for section L */
+    struct run_mail *mail;
 };
 
 static void on_line(void *arg, const json_t *line)
@@ -75,21 +77,19 @@ static char **environment(const struct run *r, const struct bench_scenario *s, c
     char *const ours[] = {mem_printf("BENCH_HOST=%s", addr_ip_text(a, ip)),
                           mem_printf("BENCH_NAME=%s", BENCH_HOST),
                           mem_printf("BENCH_PORT=%u", (unsigned)addr_port(a)),
-                          mem_printf("BENCH_RCPT=rcpt@%s", "bench.test"),
                           mem_printf("BENCH_CA=%s/ca.pem", r->o->pki),
                           mem_printf("BENCH_SCENARIO=%s", s->name),
                           mem_printf("BENCH_POLICY=%s", bench_policy_name(r->policy)),
-                          mem_printf("BENCH_IMPLICIT=%s", s->tls.implicit ? "yes" : "no"),
-                          mem_printf("BENCH_MESSAGE=%s", strcmp(s->section, "L") == 0 ? r->smuggling : r->message)};
+                          mem_printf("BENCH_IMPLICIT=%s", s->tls.implicit ? "yes" : "no")};
     size_t n = 0, k = sizeof ours / sizeof *ours;
     char **env;
 
     while (environ[n])
         n++;
-    env = mem_alloc((n + k + 1) * sizeof *env);
-    for (size_t i = 0; i < k; i++)
-        env[i] = ours[i];
-    memcpy(env + k, environ, n * sizeof *env);
+    env = mem_alloc((n + k + RUN_MAIL_WORDS + 1) * sizeof *env);
+    memcpy(env, ours, sizeof ours);
+    run_mail_words(r->mail, s, env + k);
+    memcpy(env + k + RUN_MAIL_WORDS, environ, n * sizeof *env);
     return env;
 }
 
@@ -105,7 +105,7 @@ static int start(struct run *r, const struct bench_scenario *s, const struct add
     posix_spawnattr_setpgroup(&attr, 0);
     rc = posix_spawnp(&r->pid, r->o->command[0], NULL, &attr, r->o->command, env);
     posix_spawnattr_destroy(&attr);
-    for (size_t i = 0; i < 9; i++)
+    for (size_t i = 0; i < OUR_WORDS; i++)
         free(env[i]);
     free(env);
     if (rc) {
@@ -224,24 +224,6 @@ static int play_all(struct run *r, const struct bench_catalogue *c)
     return r->results[BENCH_FAIL] ? 1 : 0;
 }
 
-static int write_message(const char *path, bool smuggling, struct err *e)
-{
-    FILE *f = fopen(path, "we");
-
-    if (!f)
-        return err_set(e, "%s: %s", path, strerror(errno));
-    fprintf(f,
-            "From: sender@example.org\r\nTo: rcpt@bench.test\r\nSubject: a test\r\n\r\nfirst line\r\n.second line\r\n");
-    for (unsigned i = 0; smuggling && i < BENCH_NEAR_ENDS; i++) {
-        fprintf(f, "%s:", bench_near_end[i].name);
-        fwrite(bench_near_end[i].bytes, 1, bench_near_end[i].n, f);
-        fprintf(
-            f,
-            "MAIL FROM:<smuggled@example.org>\r\nRCPT TO:<rcpt@bench.test>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n");
-    }
-    return fclose(f) == 0 ? 0 : err_set(e, "%s: %s", path, strerror(errno));
-}
-
 static int run(struct run *r, const struct bench_catalogue *c)
 {
     struct bench_server_setup setup = {
@@ -253,9 +235,7 @@ static int run(struct run *r, const struct bench_catalogue *c)
         fprintf(stderr, "postern-bench: %s\n", e.text);
         return 2;
     }
-    r->message = mem_printf("%s/message.eml", r->o->out);
-    r->smuggling = mem_printf("%s/smuggling.eml", r->o->out);
-    if (write_message(r->message, false, &e) < 0 || write_message(r->smuggling, true, &e) < 0) {
+    if (run_mail_new(&r->mail, r->o->out, &e) < 0) {
         fprintf(stderr, "postern-bench: %s\n", e.text);
         transcript_book_close(&setup.book);
         return 2;
@@ -301,8 +281,7 @@ int bench_cmd_run(const struct bench_options *o)
 out:
     if (r.junit && fclose(r.junit) != 0)
         rc = 2;
-    free(r.message);
-    free(r.smuggling);
+    run_mail_free(&r.mail);
     loop_free(&r.loop);
     bench_catalogue_free(&c);
     return rc;

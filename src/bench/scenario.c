@@ -109,6 +109,7 @@ void bench_scenario_free(struct bench_scenario *s)
     free(s->also_ends.p);
     free_list(s->ehlo.add);
     free_list(s->ehlo.drop);
+    free_list(s->recipients);
     for (unsigned i = 0; i < s->step_count; i++)
         free_step(&s->steps[i]);
     free(s->steps);

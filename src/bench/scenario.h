@@ -88,6 +88,10 @@ struct bench_step {
     unsigned line; /* in the file */
 };
 
+/* What is to be sent, by those whom the bench tells what to send (run). */
+#define BENCH_RCPTS_MOST 100u
+#define BENCH_MESSAGES_MOST 20u
+
 enum bench_policy { BENCH_OPPORTUNISTIC, BENCH_REQUIRED, BENCH_VERIFIED, BENCH_POLICIES };
 
 /* What a sender of one policy must have done, in words of verdict.h. */
@@ -121,7 +125,9 @@ struct bench_scenario {
     struct bench_ehlo ehlo;
     struct bench_tls tls;
     struct bench_bytes
-        also_ends; /* taken for the end of the content, too: a server that can be smuggled into; .p NULL: none */
+        also_ends;     /* taken for the end of the content, too: a server that can be smuggled into; .p NULL: none */
+    char **recipients; /* local parts, of every message; NULL-terminated, at least one */
+    unsigned messages; /* one after the other, in one session where the sender can */
     struct bench_step *steps;
     unsigned step_count;
     struct bench_expect expect[BENCH_POLICIES];

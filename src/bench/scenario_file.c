@@ -190,6 +190,33 @@ static void tls_of(cfg_t *sec, struct bench_tls *t)
     t->no_resume = cfg_getbool(sec, "no_resume");
 }
 
+/* Local parts, or how many: 3 is rcpt, rcpt-2, rcpt-3. The command of `run` gets them in one word, so there are no blanks in them. */
+static int recipients_of(cfg_t *sec, struct bench_scenario *s)
+{
+    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_+=";
+    unsigned n = cfg_size(sec, "recipients");
+    uint64_t many = 0;
+
+    if (n == 0)
+        many = 1;
+    else if (n == 1 && text_u64(span_str(cfg_getstr(sec, "recipients")), &many) &&
+             (many < 1 || many > BENCH_RCPTS_MOST))
+        return complain(sec, "recipients", "out of range");
+    if (n > BENCH_RCPTS_MOST)
+        return complain(sec, "recipients", "too many");
+    if (!many) {
+        s->recipients = list_of(sec, "recipients");
+    } else {
+        s->recipients = mem_alloc((many + 1) * sizeof *s->recipients);
+        for (unsigned i = 0; i < many; i++)
+            s->recipients[i] = i ? mem_printf("rcpt-%u", i + 1) : mem_str("rcpt");
+    }
+    for (char **r = s->recipients; *r; r++)
+        if (!**r || (*r)[strspn(*r, safe)])
+            return complain(sec, "recipients", "local parts of letters, digits and . - _ + =");
+    return 0;
+}
+
 static int scenario_of(cfg_t *sec, const char *path, struct bench_scenario *s)
 {
     static const char *const listen[] = {"accept", "refuse", "blackhole", NULL};
@@ -209,6 +236,10 @@ static int scenario_of(cfg_t *sec, const char *path, struct bench_scenario *s)
     s->listen = (enum bench_listen)how;
     if (cfg_getstr(sec, "also_ends") && bytes_of(sec, "also_ends", cfg_getstr(sec, "also_ends"), &s->also_ends) < 0)
         return -1;
+    if (recipients_of(sec, s) < 0 || number_of(sec, "messages", BENCH_MESSAGES_MOST, &s->messages) < 0)
+        return -1;
+    if (!s->messages)
+        return complain(sec, "messages", "at least one");
     ehlo_of(cfg_getsec(sec, "ehlo"), &s->ehlo);
     tls_of(cfg_getsec(sec, "tls"), &s->tls);
     s->steps = mem_alloc((steps + 1) * sizeof *s->steps);
@@ -265,6 +296,8 @@ static cfg_opt_t scenario_options[] = {
     CFG_STR("unavailable", NULL, CFGF_NODEFAULT),
     CFG_STR("listen", NULL, CFGF_NODEFAULT),
     CFG_STR("also_ends", NULL, CFGF_NODEFAULT),
+    CFG_STR_LIST("recipients", NULL, CFGF_NODEFAULT),
+    CFG_INT("messages", 1, CFGF_NONE),
     CFG_SEC("ehlo", ehlo_options, CFGF_NONE),
     CFG_SEC("tls", tls_options, CFGF_NONE),
     CFG_SEC("step", step_options, CFGF_MULTI),

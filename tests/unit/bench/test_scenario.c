@@ -56,6 +56,12 @@ static const struct {
     {"scenario \"x\" { step { at = mail raw = \"%0\" } }", "raw"},
     {"scenario \"x\" { step { at = mail raw = \"x\" reply = {\"250 x\"} } }", "remove one"},
     {"scenario \"x\" { step { at = mail chance = 1001 } }", "chance"},
+    {"scenario \"x\" { recipients = 0 }", "recipients"},
+    {"scenario \"x\" { recipients = 101 }", "recipients"},
+    {"scenario \"x\" { recipients = {\"a b\"} }", "recipients"},
+    {"scenario \"x\" { recipients = {\"a\", \"\"} }", "recipients"},
+    {"scenario \"x\" { messages = 0 }", "messages"},
+    {"scenario \"x\" { messages = 21 }", "messages"},
     {"scenario \"x\" { colour = \"red\" }", "colour"},
     {"scenario \"x\" { } scenario \"x\" { }", "x"},
     {"scenario \"x\" { expect somebody { } }", "opportunistic"},
@@ -79,6 +85,32 @@ START_TEST(what_is_wrong_is_told)
         bench_catalogue_free(&c);
         unlink(path);
     }
+}
+END_TEST
+
+START_TEST(what_is_to_be_sent)
+{
+    static const char text[] = "scenario \"one\" { }\n"
+                               "scenario \"three\" { recipients = 3 messages = 2 }\n"
+                               "scenario \"named\" { recipients = {\"good\", \"bad-1\"} }\n";
+    char path[] = "/tmp/postern-scenario-XXXXXX";
+    struct bench_catalogue c = {0};
+    int fd = mkstemp(path);
+    struct err e;
+
+    ck_assert_int_eq(write(fd, text, sizeof text - 1), (ssize_t)sizeof text - 1);
+    close(fd);
+    ck_assert_msg(bench_scenario_load(&c, path, &e) == 0, "%s", e.text);
+    ck_assert_str_eq(c.list[0].recipients[0], "rcpt");
+    ck_assert_ptr_null(c.list[0].recipients[1]);
+    ck_assert_uint_eq(c.list[0].messages, 1);
+    ck_assert_str_eq(c.list[1].recipients[0], "rcpt");
+    ck_assert_str_eq(c.list[1].recipients[2], "rcpt-3");
+    ck_assert_ptr_null(c.list[1].recipients[3]);
+    ck_assert_uint_eq(c.list[1].messages, 2);
+    ck_assert_str_eq(c.list[2].recipients[1], "bad-1");
+    bench_catalogue_free(&c);
+    unlink(path);
 }
 END_TEST
 
@@ -140,4 +172,5 @@ START_TEST(counted_apart)
 }
 END_TEST
 
-SUITE_MAIN("scenario", bytes, the_catalogue_is_whole, what_is_wrong_is_told, counters, counted_apart)
+SUITE_MAIN("scenario", bytes, the_catalogue_is_whole, what_is_to_be_sent, what_is_wrong_is_told, counters,
+           counted_apart)
