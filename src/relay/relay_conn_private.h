@@ -27,8 +27,7 @@ struct relay_conn {
     bool in_tls, verified;
     bool ready_said; /* the owner knows, and has not answered */
     int fd;          /* of the message in hand, its content from offset on */
-    uint64_t offset, want_at;
-    size_t want; /* content that the engine waits for */
+    uint64_t offset;
     struct relay_sasl *sasl;
     char *tls_words, *sasl_words; /* why the handshake, or the login, failed on our side */
     char *remote, *tls_text;

@@ -37,15 +37,13 @@ static void tell_failure(struct relay_conn *c, const struct smtp_client_action *
     free(words);
 }
 
-static void give_content(struct relay_conn *c)
+static void give_content(struct relay_conn *c, const struct smtp_client_action *a)
 {
     char room[16 * 1024];
-    size_t want = c->want;
     ssize_t n;
 
-    c->want = 0;
     do
-        n = pread(c->fd, room, want < sizeof room ? want : sizeof room, (off_t)(c->offset + c->want_at));
+        n = pread(c->fd, room, a->want < sizeof room ? a->want : sizeof room, (off_t)(c->offset + a->offset));
     while (n < 0 && errno == EINTR);
     if (n > 0)
         smtp_client_content(c->engine, room, (size_t)n);
@@ -105,7 +103,6 @@ static bool act(struct relay_conn *c, const struct smtp_client_action *a)
         c->setup.events->result(c->arg, c, a);
         return true;
     case SMTP_CLIENT_MESSAGE_DONE:
-        c->want = 0;
         c->setup.events->message_done(c->arg, c);
         return true;
     case SMTP_CLIENT_ASK_SASL:
@@ -171,10 +168,10 @@ static bool tell_lost(struct relay_conn *c)
 /* At READY and NEED_CONTENT: what the owner or the file has to say. true: something was said, go on. */
 static bool answer(struct relay_conn *c, const struct smtp_client_action *a)
 {
-    if (c->want) {
+    if (a->kind == SMTP_CLIENT_NEED_CONTENT) {
         if (c->stream.out.len >= OUT_ENOUGH && flush(c) != STREAM_OK)
             return c->lost != NULL;
-        give_content(c);
+        give_content(c, a);
         return true;
     }
     if (c->stream.out.len && !c->lost && flush(c) == STREAM_FAILED)
@@ -198,13 +195,9 @@ static bool crank(struct relay_conn *c)
             relay_conn_close(c);
             return false;
         }
-        if (a.kind == SMTP_CLIENT_NEED_CONTENT) {
-            c->want = a.want;
-            c->want_at = a.offset;
-        } else if (act(c, &a)) {
+        if (act(c, &a))
             continue;
-        }
-        if (c->state != RELAY_TALKING || (a.kind == SMTP_CLIENT_WAIT && !c->want))
+        if (c->state != RELAY_TALKING || a.kind == SMTP_CLIENT_WAIT)
             return true;
         if (feed(c) || tell_lost(c))
             continue;

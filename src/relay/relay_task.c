@@ -316,7 +316,9 @@ void relay_task_result(struct relay_task *t, const struct smtp_client_action *a)
     snprintf(r.enhanced, sizeof r.enhanced, "%s", a->reply.enhanced);
     r.remote = words(relay_conn_remote(t->conn));
     r.tls = words(relay_conn_tls(t->conn));
-    if (!a->reply.local && a->reply.code)
+    /* A message that this server can never take (too large for it, SMTPUTF8 ...) is no news of the way there: or anybody who
+     * sends such messages would hold up everybody else's. */
+    if ((!a->reply.local && a->reply.code) || a->outcome == SMTP_CLIENT_PERMANENT)
         t->health = a->reply.code == 421 ? RELAY_HEALTH_BUSY : RELAY_HEALTH_GOOD;
     say(t, t->places[a->index], &r);
 }

@@ -1,5 +1,5 @@
 /* A next hop that speaks by script, in a process of its own: lines "S: text" are sent, "C: text" must come ("*" at the end:
- * anything may follow), "TLS" makes a handshake, "CLOSE" hangs up, "RST" breaks, "DATA" takes content to the dot. */
+ * anything may follow), "BDATS: text" answers each BDAT with it, "FLOOD" sends without end, "TLS" makes a handshake, "CLOSE" hangs up, "RST" breaks, "DATA" takes content to the dot. */
 #ifndef TESTS_UNIT_RELAY_SERVER_H
 #define TESTS_UNIT_RELAY_SERVER_H
 
@@ -92,6 +92,42 @@ static inline void server_tls(struct server_end *s, const struct cert_source *pa
         _exit(0); /* the client may refuse: its side is what is tested */
 }
 
+/* Without end, until the client is gone. */
+static inline void server_flood(struct server_end *s)
+{
+    char room[64 * 1024];
+
+    for (size_t i = 0; i < sizeof room; i++)
+        room[i] = "250-x\r\n"[i % 7];
+    while (s->ssl ? SSL_write(s->ssl, room, sizeof room) > 0 : send(s->fd, room, sizeof room, MSG_NOSIGNAL) > 0)
+        ;
+}
+
+static inline void server_skip(struct server_end *s, size_t n)
+{
+    while (n) {
+        size_t some = n < s->n ? n : s->n;
+
+        s->n -= some;
+        n -= some;
+        memmove(s->in, s->in + some, s->n);
+        if (n && !server_read(s))
+            return;
+    }
+}
+
+/* Each BDAT gets this reply before its content is read. Ends with the RSET behind them. */
+static inline void server_refuse_bdats(struct server_end *s, const char *reply)
+{
+    char line[2000];
+
+    while (server_line(s, line) && strncmp(line, "BDAT ", 5) == 0) {
+        server_say(s, reply);
+        server_skip(s, (size_t)atol(line + 5));
+    }
+    server_say(s, "250 2.0.0 forgotten");
+}
+
 static inline void server_play(int fd, const char *script, const struct cert_source *pair)
 {
     struct server_end s = {.fd = fd};
@@ -112,6 +148,11 @@ static inline void server_play(int fd, const char *script, const struct cert_sou
                 if (!server_line(&s, line))
                     server_die("the client is gone inside", "DATA");
             while (strcmp(line, ".") != 0);
+        } else if (strncmp(step, "BDATS: ", 7) == 0) {
+            server_refuse_bdats(&s, step + 7);
+        } else if (strcmp(step, "FLOOD") == 0) {
+            server_flood(&s);
+            break;
         } else if (strcmp(step, "TLS") == 0) {
             server_tls(&s, pair);
         } else if (strcmp(step, "RST") == 0) {

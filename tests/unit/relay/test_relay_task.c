@@ -112,11 +112,10 @@ static const struct smtp_client_rcpt to[RCPTS] = {
     {"a@example.net", NULL, 0}, {"b@example.net", NULL, 0}, {"c@example.net", NULL, 0}, {"d@example.net", NULL, 0}};
 static const char letter[] = "Subject: x\n\n.dot\nend\n";
 
-static void transfer(const struct relay_route *r, uint32_t rcpts, struct told *t)
+static void transfer_text(const struct relay_route *r, uint32_t rcpts, const char *text, struct told *t)
 {
-    struct smtp_client_message m = {
-        .sender = "me@example.org", .rcpts = to, .rcpt_count = rcpts, .size = sizeof letter - 1};
-    struct relay_job job = {.route = r, .message = &m, .fd = content(letter)};
+    struct smtp_client_message m = {.sender = "me@example.org", .rcpts = to, .rcpt_count = rcpts, .size = strlen(text)};
+    struct relay_job job = {.route = r, .message = &m, .fd = content(text)};
     int64_t until = clock_now().mono_us + 20000000;
 
     memset(t, 0, sizeof *t);
@@ -129,6 +128,11 @@ static void transfer(const struct relay_route *r, uint32_t rcpts, struct told *t
     for (uint32_t i = 0; i < rcpts; i++)
         ck_assert_uint_eq(t->count[i], 1);
     ck_assert_uint_eq(relay_desk_busy(desk), 0);
+}
+
+static void transfer(const struct relay_route *r, uint32_t rcpts, struct told *t)
+{
+    transfer_text(r, rcpts, letter, t);
 }
 
 static struct relay_route route(const struct server *s, enum relay_tls policy)
@@ -367,6 +371,27 @@ START_TEST(broken_in_the_middle)
 }
 END_TEST
 
+/* Nothing is wrong with the way there: others' mail must not wait for a message that can never go. */
+START_TEST(a_message_that_is_impossible_there)
+{
+    const char *scripts[] = {HELLO "S: 250-mx.example.test\nS: 250 SIZE 10", NULL};
+    struct server s;
+    struct relay_route r;
+    struct told t;
+
+    begin();
+    s = server_start(scripts, &pair);
+    r = route(&s, RELAY_TLS_NONE);
+    transfer(&r, 1, &t);
+    ck_assert_int_eq(t.outcome[0], RELAY_FAILED);
+    ck_assert_str_eq(t.enhanced[0], "5.3.4");
+    ck_assert_int_eq(t.health, RELAY_HEALTH_GOOD);
+    let_go();
+    server_end_well(&s);
+    end();
+}
+END_TEST
+
 START_TEST(refused_at_the_greeting)
 {
     const char *later[] = {"S: 421 4.3.2 not now\nCLOSE", NULL},
@@ -427,6 +452,64 @@ START_TEST(with_a_login)
 }
 END_TEST
 
-SUITE_MAIN("relay_task", in_clear, in_tls_verified, another_name_is_not_verified, required_and_not_offered,
-           a_broken_handshake_and_once_more_in_clear, each_recipient_its_own, one_connection_for_two_messages,
-           a_kept_connection_that_is_over, nobody_there, broken_in_the_middle, refused_at_the_greeting, with_a_login)
+/* More than the sockets hold: it waits to be written when the refusal comes. */
+static char *long_letter(void)
+{
+    static const char line[] = "0123456789012345678901234567890123456789012345678901234567890\n";
+    struct buf b = {0};
+    char *text;
+
+    while (b.len < (size_t)16 * 1024 * 1024)
+        buf_append(&b, line, sizeof line - 1);
+    text = mem_strn(buf_data(&b), b.len);
+    buf_clear(&b);
+    return text;
+}
+
+/* The piece that was asked for before the refusal came is not sent after it. */
+START_TEST(a_bdat_is_refused_while_content_waits)
+{
+    const char *scripts[] = {HELLO "S: 250-mx.example.test\nS: 250-PIPELINING\nS: 250 CHUNKING\n"
+                                   "C: MAIL FROM:<me@example.org>*\nS: 250 ok\nC: RCPT*\nS: 250 ok\n"
+                                   "BDATS: 452 4.3.1 no room",
+                             NULL};
+    char *text = long_letter();
+    struct server s;
+    struct relay_route r;
+    struct told t;
+
+    begin();
+    s = server_start(scripts, &pair);
+    r = route(&s, RELAY_TLS_NONE);
+    transfer_text(&r, 1, text, &t);
+    free(text);
+    ck_assert_int_eq(t.outcome[0], RELAY_DEFERRED);
+    ck_assert_msg(strstr(t.text[0], "no room"), "%s", t.text[0]);
+    let_go();
+    server_end_well(&s);
+    end();
+}
+END_TEST
+
+START_TEST(a_reply_without_end)
+{
+    const char *scripts[] = {HELLO TLS_OFFERED "C: STARTTLS\nS: 220 2.0.0 go\nTLS\nFLOOD", NULL};
+    struct server s;
+    struct relay_route r;
+    struct told t;
+
+    begin();
+    s = server_start(scripts, &pair);
+    r = route(&s, RELAY_TLS_REQUIRED);
+    transfer(&r, 1, &t);
+    ck_assert_int_eq(t.outcome[0], RELAY_DEFERRED);
+    ck_assert_msg(strstr(t.text[0], "a reply without end"), "%s", t.text[0]);
+    server_end_well(&s);
+    end();
+}
+END_TEST
+
+SUITE_MAIN("relay_task", a_reply_without_end, a_bdat_is_refused_while_content_waits, in_clear, in_tls_verified,
+           another_name_is_not_verified, required_and_not_offered, a_broken_handshake_and_once_more_in_clear,
+           each_recipient_its_own, one_connection_for_two_messages, a_kept_connection_that_is_over, nobody_there,
+           broken_in_the_middle, a_message_that_is_impossible_there, refused_at_the_greeting, with_a_login)
