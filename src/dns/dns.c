@@ -209,8 +209,8 @@ static void got_address(void *arg, int status, struct ub_result *r)
         dns_parse_addresses(h, r, is_v4 ? AF_INET : AF_INET6);
         h->secure = h->secure && r->secure;
     } else if (v == DNS_LATER) {
+        /* what came is as good as its own proof: an answer that somebody spoils must not take DANE off the others */
         h->later = true;
-        h->secure = false;
     }
     if (words && !q->words)
         q->words = words;

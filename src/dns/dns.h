@@ -45,8 +45,8 @@ enum dns_verdict {
 struct dns_host {
     char *name; /* A-label, lower case, without the dot at the end */
     unsigned preference;
-    bool secure; /* MX and addresses are proven: TLSA records of it count */
-    bool later;  /* its addresses could not be found out */
+    bool secure; /* MX and those addresses that there are are proven: TLSA records of it count */
+    bool later;  /* some of its addresses could not be found out */
     struct addr addresses[DNS_ADDRESSES];
     unsigned address_count; /* IPv6 and IPv4 in turn */
 };

@@ -61,6 +61,10 @@ _25._tcp.mx.forged TLSA 3 1 1 {forged}
 clear MX 10 mx.clear
 mx.clear A 127.0.2.2
 _25._tcp.mx.clear TLSA 3 1 1 {right}
+half MX 10 mx.half
+mx.half A 127.0.2.2
+mx.half AAAA {address}
+_25._tcp.mx.half TLSA 3 1 1 {right}
 without MX 10 mx.without
 mx.without A 127.0.2.2
 spare MX 10 mx.bad
@@ -93,8 +97,8 @@ class Mx(DaemonTest):
         self.hops["127.0.2.1"].tls = tls
         wrong, forged = (hashlib.sha256(x).hexdigest() for x in (b"another key", b"what the owner signed"))
         self.dns = dns_zone.NameServer(d.dir / "dns", {"plain.example": PLAIN, "signed.example": SIGNED.format(
-            right=self.right, wrong=wrong, forged=forged)}, signed=["signed.example"], silent=["_25._tcp.mx.lost.signed.example"],
-            forge=[(forged, self.right)])
+            right=self.right, wrong=wrong, forged=forged, address="2001:db8::7")}, signed=["signed.example"], silent=["_25._tcp.mx.lost.signed.example"],
+            forge=[(forged, self.right), ("2001:db8::7", "2001:db8::8")])
         self.dns.start()
         self.addCleanup(self.dns.stop)
         d.extra = (f'delivery "direct" {{ type = mx }}\nrelay {{ delivery = "direct" }}\n'
@@ -232,6 +236,12 @@ class Mx(DaemonTest):
         """They fit the server that answers, and are not what was signed."""
         self.send("a@forged.signed.example")
         self.stays("127.0.2.1")
+
+    def test_a_spoiled_answer_about_one_address_is_no_downgrade(self):
+        """RFC 7672 2.2.2: the address that is proven is used, and its TLSA records are asked for all the same: whoever can
+        spoil the answer to AAAA must not switch DANE off."""
+        self.send("a@half.signed.example")
+        self.assertRegex(self.stays("127.0.2.2"), r"enhanced=4\.7\.")
 
     def test_starttls_that_was_taken_away(self):
         self.send("a@clear.signed.example")
