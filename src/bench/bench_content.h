@@ -27,10 +27,9 @@ extern const struct bench_near {
 struct bench_content {
     struct bench_body body;
     struct bench_bytes also_ends; /* of the scenario; .p NULL: none */
-    bool cr;                      /* the last octet was one */
     unsigned line_len, dot;       /* dot: how much of CR LF . CR LF has been seen */
-    char tail[BENCH_NEAR_MOST];   /* the last octets */
-    unsigned tail_len;
+    uint64_t tail;                /* the last octets, the very last one lowest */
+    unsigned tail_len;            /* of them, BENCH_NEAR_MOST at most */
 };
 
 void bench_content_begin(struct bench_content *c, struct bench_bytes also_ends);
