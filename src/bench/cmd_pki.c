@@ -1,5 +1,8 @@
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include "base/text.h"
 #include "bench/bench_command.h"
 #include "bench/pki.h"
 
@@ -27,8 +30,12 @@ int bench_cmd_pki(const struct bench_options *given)
     o.pki = o.word;
     if (bench_options_pki(&o) < 0)
         return 2;
-    for (const struct bench_cert *c = bench_pki_table(); c->name; c++)
-        printf("%-18s %s\n", c->name, c->what);
-    printf("trust them by %s/ca.pem; the host is %s\n", o.pki, BENCH_HOST);
+    for (const struct bench_cert *c = bench_pki_table(); c->name; c++) {
+        char *path = mem_printf("%s/%s.pem", o.pki, c->name);
+
+        printf("%-18s %s%s\n", c->name, c->what, access(path, R_OK) == 0 ? "" : " (not made)");
+        free(path);
+    }
+    printf("trust them by %s/ca.pem; the host is %s; ca.crl says what is revoked\n", o.pki, BENCH_HOST);
     return 0;
 }

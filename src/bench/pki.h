@@ -1,5 +1,5 @@
-/* The bench's certificates: a CA, and one chain and key for each way in which a certificate can be right or wrong (section
- * E of the catalogue; "badssl for SMTP"). Nobody trusts them but whoever is told to trust ca.pem. */
+/* The bench's certificates as files: a CA, and one chain and key for each way in which a certificate can be right or wrong
+ * (section E of the catalogue; "badssl for SMTP"). Nobody trusts them but whoever is told to trust ca.pem. */
 #ifndef BENCH_PKI_H
 #define BENCH_PKI_H
 
@@ -16,9 +16,13 @@ struct bench_cert {
 /* A table; ends with name NULL. */
 const struct bench_cert *bench_pki_table(void);
 
-/* Makes what is missing below dir (which is made, too), for that host and localhost. A set that is there for the same host
- * and is still good for a day stays, so that trust once given stays given. why_not: the first certificate that this OpenSSL
- * cannot make, and why; "" when it made them all. -1 and e: nothing that can be used. */
+/* Makes what is missing below dir (which is made, too), for that host and localhost: ca.pem, which is to be trusted; ca.crl,
+ * a CRL of each CA; the CAs' own keys; the certificates. What is there for the same host stays as long as it is right, or
+ * wrong in the way it should be, for another day; so trust once given stays given. Other certificates of the CA (a newer
+ * version knows more) are added. A set without its CAs' keys is made anew. Two processes may do it at the same time.
+ *
+ * why_not: the certificates that this OpenSSL cannot make, and why; "" when it made them all. -1 and e: nothing that can be
+ * used. */
 int bench_pki_make(const char *dir, const char *host, struct err *why_not, struct err *e);
 
 #endif
