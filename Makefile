@@ -78,7 +78,7 @@ endef
 $(foreach r,$(ROOMS) bench,$(eval $(call room_rules,$(r))))
 
 # ---- the second program: it stands on the lower rooms, and the daemon links nothing of it
-BENCH_LIBS = $(CONFUSE_LIBS) $(IDN2_LIBS) -lcrypt $(OPENSSL_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS)
+BENCH_LIBS = $(CONFUSE_LIBS) $(IDN2_LIBS) -lcrypt $(OPENSSL_LIBS) $(EVENT_EXTRA_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS)
 BENCH_DATA = $(PREFIX)/share/postern/bench
 $(call obj,$(wildcard src/bench/*.c)): CPPFLAGS += -DBENCH_DIR='"$(BENCH_DATA)"'
 $(OBJDIR)/postern-bench: $(OBJDIR)/libbench.a $(call room_from,net)

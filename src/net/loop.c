@@ -51,6 +51,11 @@ int loop_new(struct loop **out, struct err *e)
     return 0;
 }
 
+struct event_base *loop_base(struct loop *l)
+{
+    return l->base;
+}
+
 void loop_free(struct loop **lp)
 {
     struct loop *l = *lp;

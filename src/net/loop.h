@@ -42,4 +42,6 @@ void loop_ticker(struct loop *l, int64_t interval_us, loop_fn *fn, void *arg);
 #define LOOP_ALARM_US 20000
 void loop_alarm(struct loop *l, int64_t at_us, loop_fn *fn, void *arg);
 
+struct event_base *loop_base(struct loop *l); /* for this room's own files, which know libevent */
+
 #endif
