@@ -70,7 +70,7 @@ static bool obey_end(struct bench_conn *c, enum bench_then then)
 
 static void want(struct bench_conn *c)
 {
-    watch_want(c->watch, c->wants_write || c->out.len ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+    watch_want(c->watch, (c->held ? 0 : LOOP_READ) | (c->wants_write || c->out.len ? LOOP_WRITE : 0));
 }
 
 /* -1: the connection is of no use any more. 0: the rest waits. 1: all is out. */
@@ -102,9 +102,17 @@ static int push(struct bench_conn *c)
 
 static void begin_tls(struct bench_conn *c)
 {
-    c->tls = c->port->tls ? bench_tls_accept(c->port->tls, c->fd) : NULL;
-    c->handshaking = c->peeking = c->tls != NULL;
+    struct bench_tls_ctx *ctx =
+        bench_server_tls(c->port->server, bench_session_scenario(c->session), &(struct err){""});
+
+    bench_tls_conn_free(&c->tls);
+    c->tls = ctx ? bench_tls_accept(ctx, c->fd) : NULL;
+    c->handshaking = c->tls != NULL;
+    if (!c->tls) /* its files were there when it was taken up, and are not now */
+        c->deadline_us = c->heard_us;
 }
+
+static bool hear(struct bench_conn *c);
 
 /* True: it is gone. */
 static bool carry_out(struct bench_conn *c)
@@ -133,6 +141,7 @@ static bool carry_out(struct bench_conn *c)
             if (d.bytes.n)
                 transcript_note(c->transcript, "lint", json_pack("{s:s}", "id", "pipelined-after-starttls"));
             begin_tls(c);
+            c->peeking = c->handshaking;
         }
         if (d.kind == BENCH_DO_END) {
             c->ended = true;
@@ -140,6 +149,8 @@ static bool carry_out(struct bench_conn *c)
                 return true;
         }
     }
+    if (c->held && !bench_session_is_full(c->session))
+        return hear(c);
     want(c);
     return false;
 }
@@ -164,15 +175,27 @@ static void on_event(void *arg, const struct bench_event *ev)
     transcript_event(c->transcript, ev);
 }
 
-static void new_session(struct bench_conn *c)
+static struct bench_count *counters(const struct bench_port *p)
+{
+    return p->count ? p->count : p->server->count;
+}
+
+static bool is_implicit(const struct bench_port *p)
+{
+    return p->implicit || p->scenario->tls.implicit;
+}
+
+static void new_session(struct bench_conn *c, const struct addr *peer)
 {
     struct bench_session_setup s = {.scenario = c->port->scenario,
-                                    .count = c->port->server->count,
+                                    .count = counters(c->port),
                                     .hostname = c->port->server->setup.hostname,
                                     .client = c->client,
                                     .lease = c->port->lease,
-                                    .implicit = c->port->scenario->tls.implicit,
-                                    .tls_possible = c->port->tls != NULL,
+                                    .peer = peer,
+                                    .choices = c->port->choices,
+                                    .implicit = is_implicit(c->port),
+                                    .tls_possible = true,
                                     .size_most = SIZE_MOST,
                                     .event = on_event,
                                     .arg = c};
@@ -187,14 +210,20 @@ static bool peek(struct bench_conn *c)
     ssize_t n = recv(c->fd, room, sizeof room, MSG_PEEK | MSG_DONTWAIT);
     struct client_hello h;
     enum client_hello_verdict v = CLIENT_HELLO_MORE;
+    const struct bench_scenario *before;
 
     if (n > 0)
         v = client_hello_parse(&h, room, (size_t)n);
     if (n < 0 || (n > 0 && v == CLIENT_HELLO_MORE))
         return false;
-    if (v == CLIENT_HELLO_OK)
-        transcript_note(c->transcript, "client_hello", client_hello_json(&h));
     c->peeking = false;
+    if (v != CLIENT_HELLO_OK)
+        return true;
+    transcript_note(c->transcript, "client_hello", client_hello_json(&h));
+    before = bench_session_scenario(c->session);
+    bench_session_sni(c->session, h.sni);
+    if (bench_session_scenario(c->session) != before)
+        begin_tls(c);
     return true;
 }
 
@@ -249,11 +278,35 @@ static ssize_t take(struct bench_conn *c, char *room, size_t most)
     return r > 0 ? r : r < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
 }
 
+/* True: it is gone. */
+static bool hear(struct bench_conn *c)
+{
+    char room[READ_AT_ONCE];
+    ssize_t n = 0;
+
+    for (;;) {
+        c->held = !c->deaf && bench_session_is_full(c->session);
+        if (c->held || c->handshaking || (n = take(c, room, sizeof room)) <= 0)
+            break;
+        c->heard_us = clock_now().mono_us;
+        c->idle_said = false;
+        if (c->deaf)
+            continue;
+        bench_session_feed(c->session, room, (size_t)n, c->heard_us / 1000000);
+        if (carry_out(c))
+            return true;
+    }
+    if (n < 0) {
+        bench_conn_end(c, c->deaf ? "server" : "client");
+        return true;
+    }
+    want(c);
+    return false;
+}
+
 static void on_conn(void *arg, unsigned what)
 {
     struct bench_conn *c = arg;
-    char room[READ_AT_ONCE];
-    ssize_t n = 1;
 
     if (what & LOOP_WRITE && !c->handshaking && carry_out(c))
         return;
@@ -268,19 +321,8 @@ static void on_conn(void *arg, unsigned what)
     }
     if (c->handshaking && handshake(c))
         return;
-    if (!(what & LOOP_READ) || c->handshaking)
-        return;
-    while (!c->handshaking && (n = take(c, room, sizeof room)) > 0) {
-        c->heard_us = clock_now().mono_us;
-        c->idle_said = false;
-        if (c->deaf)
-            continue;
-        bench_session_feed(c->session, room, (size_t)n, c->heard_us / 1000000);
-        if (carry_out(c))
-            return;
-    }
-    if (n < 0)
-        bench_conn_end(c, c->deaf ? "server" : "client");
+    if (what & LOOP_READ && !c->handshaking && !c->held)
+        (void)hear(c);
 }
 
 /* ---- from outside */
@@ -289,8 +331,11 @@ void bench_conn_begin(struct bench_port *p, int fd, const struct addr *peer)
 {
     struct bench_conn *c = mem_alloc(sizeof *c);
     struct bench_server *v = p->server;
-    struct transcript_start s = {
-        .scenario = p->scenario->name, .lease = p->lease, .peer = peer, .local = &p->address, .seed = v->setup.seed};
+    struct transcript_start s = {.scenario = p->scenario->name,
+                                 .lease = p->lease,
+                                 .peer = peer,
+                                 .local = &p->address,
+                                 .seed = bench_count_seed(counters(p))};
 
     c->port = p;
     c->fd = fd;
@@ -304,9 +349,11 @@ void bench_conn_begin(struct bench_port *p, int fd, const struct addr *peer)
     v->conns = c;
     p->sessions++;
     c->watch = watch_new(v->setup.loop, fd, on_conn, c);
-    new_session(c);
-    if (p->scenario->tls.implicit)
+    new_session(c, peer);
+    if (is_implicit(p)) {
         begin_tls(c);
+        c->peeking = c->handshaking;
+    }
     (void)carry_out(c);
 }
 
@@ -330,7 +377,7 @@ static unsigned idle_ms(const struct bench_scenario *sc)
 
 void bench_conn_tick(struct bench_conn *c, int64_t now_us)
 {
-    unsigned idle = idle_ms(c->port->scenario);
+    unsigned idle = idle_ms(bench_session_scenario(c->session));
 
     if ((c->deadline_us && now_us >= c->deadline_us) || now_us - c->heard_us > SILENCE_US) {
         bench_conn_end(c, c->deadline_us ? "server" : "timeout");

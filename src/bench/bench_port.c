@@ -12,7 +12,12 @@
 
 static void on_accepted(void *arg, int fd, const struct addr *peer)
 {
-    bench_conn_begin(arg, fd, peer);
+    struct bench_port *p = arg;
+
+    if (p->clients && !net_has(p->clients, p->client_count, peer))
+        close(fd);
+    else
+        bench_conn_begin(p, fd, peer);
 }
 
 /* A socket at the port's address, whose port is fixed from the first time on. */
@@ -87,12 +92,16 @@ struct bench_port *bench_port_open(struct bench_server *v, const struct bench_po
     p->server = v;
     p->scenario = s->scenario;
     p->lease = mem_str(s->lease);
+    p->count = *s->lease ? bench_count_new(s->seed) : NULL;
+    p->choices = s->choices;
+    p->clients = s->clients;
+    p->client_count = s->client_count;
+    p->implicit = s->implicit;
     p->address = *s->address;
     p->held = -1;
     p->next = v->ports;
     v->ports = p;
-    if (bench_tls_ctx_new(&p->tls, &s->scenario->tls, v->setup.pki_dir, e) < 0 ||
-        bench_port_listen(p, s->scenario->listen, e) < 0)
+    if (!bench_server_tls(v, s->scenario, e) || bench_port_listen(p, s->scenario->listen, e) < 0)
         bench_port_close(&p);
     return p;
 }
@@ -116,9 +125,27 @@ void bench_port_drop(struct bench_port *p)
     while (*at != p)
         at = &(*at)->next;
     *at = p->next;
-    bench_tls_ctx_free(&p->tls);
+    bench_count_free(&p->count);
     free(p->lease);
     free(p);
+}
+
+unsigned bench_port_sessions(const struct bench_port *p)
+{
+    return p->sessions;
+}
+
+int bench_port_play(struct bench_port *p, const struct bench_scenario *sc, struct err *e)
+{
+    if (!bench_server_tls(p->server, sc, e) || (sc->listen != p->how && bench_port_listen(p, sc->listen, e) < 0))
+        return -1;
+    p->scenario = sc;
+    return 0;
+}
+
+const struct bench_scenario *bench_port_scenario(const struct bench_port *p)
+{
+    return p->scenario;
 }
 
 const struct addr *bench_port_address(const struct bench_port *p)

@@ -49,6 +49,47 @@ struct bench_server *bench_server_new(const struct bench_server_setup *s)
     return v;
 }
 
+struct bench_tls_ctx *bench_server_tls(struct bench_server *v, const struct bench_scenario *sc, struct err *e)
+{
+    struct bench_tls_ctx *tls;
+    struct bench_ctx *x;
+
+    for (x = v->contexts; x; x = x->next)
+        if (x->scenario == sc)
+            return x->tls;
+    if (bench_tls_ctx_new(&tls, &sc->tls, v->setup.pki_dir, e) < 0)
+        return NULL;
+    x = mem_alloc(sizeof *x);
+    x->scenario = sc;
+    x->tls = tls;
+    x->next = v->contexts;
+    v->contexts = x;
+    return tls;
+}
+
+int bench_server_try(struct bench_server *v, const struct bench_scenario *sc, struct err *e)
+{
+    return bench_server_tls(v, sc, e) ? 0 : -1;
+}
+
+bool bench_server_forget(struct bench_server *v, const struct bench_scenario *sc)
+{
+    for (const struct bench_port *p = v->ports; p; p = p->next)
+        if (p->scenario == sc)
+            return false;
+    for (const struct bench_conn *c = v->conns; c; c = c->next)
+        if (bench_session_scenario(c->session) == sc)
+            return false;
+    for (struct bench_ctx **at = &v->contexts, *x; (x = *at) != NULL; at = &x->next)
+        if (x->scenario == sc) {
+            *at = x->next;
+            bench_tls_ctx_free(&x->tls);
+            free(x);
+            break;
+        }
+    return true;
+}
+
 void bench_server_end_sessions(struct bench_server *v)
 {
     while (v->conns)
@@ -66,6 +107,11 @@ void bench_server_free(struct bench_server **vp)
         struct bench_port *p = v->ports;
 
         bench_port_close(&p);
+    }
+    for (struct bench_ctx *x = v->contexts, *next; x; x = next) {
+        next = x->next;
+        bench_tls_ctx_free(&x->tls);
+        free(x);
     }
     bench_count_free(&v->count);
     free(v);

@@ -24,7 +24,12 @@ void bench_server_end_sessions(struct bench_server *v);
 struct bench_port_setup {
     const struct addr *address; /* port 0: a free one */
     const struct bench_scenario *scenario;
-    const char *lease; /* "" for none */
+    const char *lease;                   /* "" for none; with one counters and chance are the port's own */
+    uint64_t seed;                       /* of the lease's */
+    const struct bench_choices *choices; /* what else may be played there; NULL: nothing. Must outlive the port */
+    const struct net *clients;           /* who may come; NULL: everybody. As above */
+    unsigned client_count;
+    bool implicit; /* TLS from the first byte, also where the scenario does not say so */
 };
 /* Listens there and plays the scenario, as far as it lets anybody in (scenario.listen). NULL and e. */
 struct bench_port *bench_port_open(struct bench_server *v, const struct bench_port_setup *s, struct err *e);
@@ -33,5 +38,14 @@ const struct addr *bench_port_address(const struct bench_port *p);
 /* Whoever is in stays in. The port is kept whatever is done at it. -1 and e: it is as it was, or down. */
 int bench_port_listen(struct bench_port *p, enum bench_listen how, struct err *e);
 enum bench_listen bench_port_listens(const struct bench_port *p);
+unsigned bench_port_sessions(const struct bench_port *p); /* open now */
+
+/* From the next session on. -1 and e: as it was. */
+int bench_port_play(struct bench_port *p, const struct bench_scenario *sc, struct err *e);
+const struct bench_scenario *bench_port_scenario(const struct bench_port *p);
+/* Can it be played, as far as TLS goes? -1 and e. */
+int bench_server_try(struct bench_server *v, const struct bench_scenario *sc, struct err *e);
+/* Nobody is to be played it any more: true when nobody is, and then nothing of it is kept. */
+bool bench_server_forget(struct bench_server *v, const struct bench_scenario *sc);
 
 #endif

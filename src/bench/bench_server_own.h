@@ -11,7 +11,11 @@ struct bench_port {
     struct bench_port *next;
     struct bench_server *server;
     const struct bench_scenario *scenario;
-    struct bench_tls_ctx *tls;
+    const struct bench_choices *choices;
+    const struct net *clients;
+    unsigned client_count;
+    bool implicit;
+    struct bench_count *count; /* its own, with a lease; NULL: the server's */
     char *lease;
     struct addr address;
     enum bench_listen how;
@@ -35,7 +39,15 @@ struct bench_conn {
     bool hello_seen;
     bool peeking; /* for the ClientHello, before anybody answers it */
     bool handshaking, deaf, ended, wants_write, idle_said;
+    bool held; /* nothing is read until some of what is to be done is done */
     char client[ADDR_TEXT];
+};
+
+/* Made when it is first needed, one for each scenario. */
+struct bench_ctx {
+    struct bench_ctx *next;
+    const struct bench_scenario *scenario;
+    struct bench_tls_ctx *tls;
 };
 
 struct bench_server {
@@ -43,6 +55,7 @@ struct bench_server {
     struct bench_count *count;
     struct bench_port *ports;
     struct bench_conn *conns;
+    struct bench_ctx *contexts;
     unsigned ticks;
 };
 
@@ -55,6 +68,8 @@ void bench_conn_end(struct bench_conn *c, const char *by);
 void bench_conn_tick(struct bench_conn *c, int64_t now_us);   /* it may be gone */
 void bench_conn_resume(struct bench_conn *c, int64_t now_us); /* it may be gone */
 
+/* NULL and e. */
+struct bench_tls_ctx *bench_server_tls(struct bench_server *v, const struct bench_scenario *sc, struct err *e);
 /* bench_server.c: bench_conn_resume() is called then. */
 void bench_server_alarm(struct bench_server *v, int64_t at_us);
 

@@ -3,6 +3,7 @@
 
 #include "bench/bench_session_own.h"
 
+#define WAITING_MOST 1000u
 #define LINE_MOST 65536u /* longer ones are cut off: a sender that writes them is not a sender any more */
 
 /* ---- what is to be done */
@@ -14,6 +15,7 @@ struct bench_todo *bench_session_push(struct bench_session *s, enum bench_do_kin
     t->kind = kind;
     *s->last = t;
     s->last = &t->next;
+    s->waiting++;
     return t;
 }
 
@@ -84,6 +86,8 @@ struct bench_session *bench_session_new(const struct bench_session_setup *setup,
     s->setup = *setup;
     s->last = &s->first;
     s->now_s = now_s;
+    s->number = bench_count_session(setup->count);
+    bench_choose(s, BENCH_AT_CONNECT);
     bench_step_answer(s, BENCH_ACCEPT, NULL);
     if (!setup->implicit)
         bench_verb_greet(s);
@@ -109,6 +113,9 @@ void bench_session_free(struct bench_session **sp)
     if (s->given)
         free_todo(s->given);
     buf_clear(&s->in);
+    bench_choose_forget(s);
+    free(s->sni);
+    free(s->helo);
     free(s->sender);
     free(s->last_rcpt);
     free(s);
@@ -151,6 +158,7 @@ void bench_session_next(struct bench_session *s, struct bench_do *out)
     if (!t)
         return;
     s->first = t->next;
+    s->waiting--;
     if (!s->first)
         s->last = &s->first;
     t->next = NULL;
@@ -161,6 +169,23 @@ void bench_session_next(struct bench_session *s, struct bench_do *out)
         out->bytes = (struct span){buf_data(&t->bytes), t->bytes.len};
     if (t->kind == BENCH_DO_START_TLS) /* what the sender put behind STARTTLS in clear */
         out->bytes = (struct span){s->in.len ? buf_data(&s->in) : "", s->in.len};
+}
+
+const struct bench_scenario *bench_session_scenario(const struct bench_session *s)
+{
+    return s->setup.scenario;
+}
+
+bool bench_session_is_full(const struct bench_session *s)
+{
+    return s->waiting > WAITING_MOST;
+}
+
+void bench_session_sni(struct bench_session *s, const char *name)
+{
+    free(s->sni);
+    s->sni = mem_str(name);
+    bench_choose(s, BENCH_AT_SNI);
 }
 
 bool bench_session_client_hello(struct bench_session *s, int64_t now_s)

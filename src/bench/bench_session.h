@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "bench/bench_content.h"
 #include "bench/bench_count.h"
+#include "bench/bench_select.h"
 #include "bench/scenario.h"
 
 enum bench_do_kind {
@@ -38,6 +39,7 @@ enum bench_event_kind {
     BENCH_EV_BODY,    /* .body */
     BENCH_EV_MESSAGE, /* .accepted */
     BENCH_EV_LINT,    /* .text: one word of a closed list */
+    BENCH_EV_SELECT,  /* another scenario from here on: .text; .verb: at which stage it was chosen */
 };
 
 struct bench_event {
@@ -55,6 +57,8 @@ struct bench_session_setup {
     const struct bench_scenario *scenario;
     struct bench_count *count;
     const char *hostname, *client, *lease; /* lease: "" for none */
+    const struct addr *peer;               /* NULL: not known */
+    const struct bench_choices *choices;   /* NULL: the scenario stays, and addresses ask for nothing */
     bool implicit;                         /* nothing is said before bench_session_tls_done() */
     bool tls_possible;
     uint64_t size_most;
@@ -68,6 +72,12 @@ struct bench_session *bench_session_new(const struct bench_session_setup *s, int
 void bench_session_free(struct bench_session **s);
 void bench_session_feed(struct bench_session *s, const void *p, size_t n, int64_t now_s);
 void bench_session_next(struct bench_session *s, struct bench_do *out);
+/* What is played now. */
+const struct bench_scenario *bench_session_scenario(const struct bench_session *s);
+/* So much waits to be done that nothing more should be fed. */
+bool bench_session_is_full(const struct bench_session *s);
+/* The name that a ClientHello asks for, "" for none; before bench_session_client_hello(). */
+void bench_session_sni(struct bench_session *s, const char *name);
 /* A ClientHello is there. True: a step acts in place of the handshake. */
 bool bench_session_client_hello(struct bench_session *s, int64_t now_s);
 void bench_session_tls_done(struct bench_session *s);

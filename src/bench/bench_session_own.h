@@ -4,6 +4,7 @@
 #define BENCH_BENCH_SESSION_OWN_H
 
 #include "bench/bench_session.h"
+#include "bench/bench_trigger.h"
 
 enum bench_mode { BENCH_LINES, BENCH_AUTH_LINES, BENCH_CONTENT, BENCH_CHUNK, BENCH_TLS_NEXT, BENCH_DEAF };
 
@@ -15,6 +16,13 @@ struct bench_todo {
     struct buf bytes;
 };
 
+/* What addresses of this transaction asked for. */
+#define BENCH_WISHES 16
+struct bench_wish {
+    struct bench_trigger trigger;
+    char *address;
+};
+
 struct bench_session {
     struct bench_session_setup setup;
     enum bench_mode mode;
@@ -22,7 +30,9 @@ struct bench_session {
     bool in_tls, greeted, mail;
     unsigned auth_steps; /* answers of the sender's that AUTH still waits for */
     uint32_t rcpts;
-    char *sender, *last_rcpt;
+    char *sni, *helo, *sender, *last_rcpt;
+    struct bench_wish wishes[BENCH_WISHES];
+    unsigned wish_count, number, waiting; /* waiting: of .first */
     struct buf in;
     struct bench_todo *first, **last, *given;
     struct bench_content content;
@@ -41,6 +51,11 @@ void bench_session_end(struct bench_session *s, enum bench_then then);
 /* bench_step.c: the answer at a point: what the first step that fits says, or what is right. NULL: nothing was right to
  * say. Returns the first octet of the answer's code, 0 where there was none. */
 char bench_step_answer(struct bench_session *s, enum bench_at at, const char *right);
+
+/* bench_choose.c: at this stage another scenario may fit. */
+void bench_choose(struct bench_session *s, enum bench_stage at);
+void bench_choose_asked(struct bench_session *s, const char *address); /* the address may ask for something */
+void bench_choose_forget(struct bench_session *s);
 
 /* bench_verb.c: a command line, without its end. */
 void bench_verb_run(struct bench_session *s, struct span line);

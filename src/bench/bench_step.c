@@ -21,27 +21,56 @@ static void key_of(const struct bench_session *s, const struct bench_step *step,
     case BENCH_RCPTS:
         snprintf(dst, cap, "%s", rcpt);
         break;
-    case BENCH_LEASE:
-        snprintf(dst, cap, "%s", s->setup.lease);
+    case BENCH_LEASE: /* counters are a lease's own */
+        snprintf(dst, cap, "lease");
         break;
     case BENCH_SESSION:
-        snprintf(dst, cap, "%p", (const void *)s);
+        snprintf(dst, cap, "session %u", s->number);
         break;
     }
 }
 
-static bool fits(struct bench_session *s, const struct bench_step *step, enum bench_at at, unsigned *count)
+static bool fits(const struct bench_session *s, const struct bench_step *step, enum bench_at at)
 {
-    char key[1024];
-
     if (step->at != at || (step->tls != BENCH_ANY && (step->tls == BENCH_IN_TLS) != s->in_tls))
         return false;
     if (step->rcpt && (!s->last_rcpt || fnmatch(step->rcpt, s->last_rcpt, FNM_CASEFOLD) != 0))
         return false;
-    if (at == BENCH_BODY && s->reached != step->bytes)
+    return at != BENCH_BODY || s->reached == step->bytes;
+}
+
+/* What an address asked for at RCPT is about that address, at other points about the transaction. */
+static bool wish_acts(struct bench_session *s, const struct bench_wish *w, enum bench_at at, unsigned *count)
+{
+    return w->trigger.step.at == at && (at != BENCH_RCPT || strcmp(w->address, s->last_rcpt) == 0) &&
+           bench_count_acts(s->setup.count, &w->trigger.step, bench_count_step("", at), w->address, s->now_s, count);
+}
+
+static bool step_acts(struct bench_session *s, unsigned place, enum bench_at at, unsigned *count)
+{
+    const struct bench_scenario *sc = s->setup.scenario;
+    char key[1024];
+
+    if (!fits(s, &sc->steps[place], at))
         return false;
-    key_of(s, step, key, sizeof key);
-    return bench_count_acts(s->setup.count, step, key, s->now_s, count);
+    key_of(s, &sc->steps[place], key, sizeof key);
+    return bench_count_acts(s->setup.count, &sc->steps[place], bench_count_step(sc->name, place), key, s->now_s, count);
+}
+
+/* The next step that acts here, from *i on: what addresses ask for goes before what the scenario says. NULL: none. */
+static const struct bench_step *next_that_acts(struct bench_session *s, enum bench_at at, unsigned *i, unsigned *count)
+{
+    const struct bench_scenario *sc = s->setup.scenario;
+
+    while (*i < s->wish_count + sc->step_count) {
+        unsigned k = (*i)++;
+
+        if (k < s->wish_count && wish_acts(s, &s->wishes[k], at, count))
+            return &s->wishes[k].trigger.step;
+        if (k >= s->wish_count && step_acts(s, k - s->wish_count, at, count))
+            return &sc->steps[k - s->wish_count];
+    }
+    return NULL;
 }
 
 static void say(struct bench_session *s, const struct bench_step *step, const char *p, size_t n)
@@ -72,16 +101,12 @@ static void say(struct bench_session *s, const struct bench_step *step, const ch
 
 char bench_step_answer(struct bench_session *s, enum bench_at at, const char *right)
 {
-    const struct bench_scenario *sc = s->setup.scenario;
     const char *p = right ? right : "";
     size_t n = strlen(p);
+    const struct bench_step *step;
+    unsigned i = 0, count;
 
-    for (unsigned i = 0; i < sc->step_count && s->mode != BENCH_DEAF; i++) {
-        const struct bench_step *step = &sc->steps[i];
-        unsigned count;
-
-        if (!fits(s, step, at, &count))
-            continue;
+    while (s->mode != BENCH_DEAF && (step = next_that_acts(s, at, &i, &count)) != NULL) {
         bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_FAULT, .step = step, .count = count});
         bench_session_pause(s, step->delay_ms);
         if (step->reply.p) {

@@ -68,6 +68,7 @@ static void ehlo(struct bench_session *s)
     struct words w = {.count = 0};
     struct buf text = {0};
 
+    bench_choose_forget(s);
     s->mail = false;
     add_word(&w, s->setup.hostname);
     offer(s, &w);
@@ -110,6 +111,9 @@ static void mail(struct bench_session *s, struct span arg)
     }
     keep(&s->sender, arg);
     s->rcpts = 0;
+    bench_choose_forget(s);
+    bench_choose_asked(s, s->sender);
+    bench_choose(s, BENCH_AT_MAIL);
     s->mail = bench_step_answer(s, BENCH_MAIL, "250 2.1.0 Ok\r\n") == '2';
 }
 
@@ -120,6 +124,8 @@ static void rcpt(struct bench_session *s, struct span arg)
         return;
     }
     keep(&s->last_rcpt, arg);
+    bench_choose_asked(s, s->last_rcpt);
+    bench_choose(s, BENCH_AT_RCPT);
     s->rcpts += bench_step_answer(s, BENCH_RCPT, "250 2.1.5 Ok\r\n") == '2';
 }
 
@@ -268,6 +274,13 @@ static const struct {
     void (*run)(struct bench_session *s, struct span arg);
 } with_argument[] = {{"MAIL", mail}, {"RCPT", rcpt}, {"BDAT", bdat}, {"AUTH", auth}};
 
+static void introduce(struct bench_session *s, struct span name)
+{
+    free(s->helo);
+    s->helo = mem_strn(name.p, name.n);
+    bench_choose(s, BENCH_AT_HELO);
+}
+
 static void other(struct bench_session *s, struct span verb)
 {
     if (span_is_nocase(verb, "EHLO") || span_is_nocase(verb, "LHLO"))
@@ -280,6 +293,7 @@ static void other(struct bench_session *s, struct span verb)
         data(s);
     else if (span_is_nocase(verb, "RSET")) {
         s->mail = false;
+        bench_choose_forget(s);
         bench_step_answer(s, BENCH_RSET, "250 2.0.0 Ok\r\n");
     } else if (span_is_nocase(verb, "NOOP"))
         bench_step_answer(s, BENCH_NOOP, "250 2.0.0 Ok\r\n");
@@ -302,6 +316,8 @@ void bench_verb_run(struct bench_session *s, struct span line)
             with_argument[i].run(s, arg);
             return;
         }
+    if (span_is_nocase(verb, "EHLO") || span_is_nocase(verb, "LHLO") || span_is_nocase(verb, "HELO"))
+        introduce(s, arg);
     other(s, verb);
 }
 

@@ -168,7 +168,9 @@ static int play(struct run *r, const struct bench_scenario *s, struct err *e)
     if (addr_parse(&a, where, e) == 0 && !addr_is_loopback(&a))
         err_set(e, "%s: a server that is wrong on purpose listens on the loopback only", r->o->address);
     else if (addr_parse(&a, where, e) == 0)
-        p = bench_port_open(r->server, &(struct bench_port_setup){&a, s, s->name}, e);
+        p = bench_port_open(
+            r->server, &(struct bench_port_setup){.address = &a, .scenario = s, .lease = s->name, .seed = r->o->seed},
+            e);
     free(where);
     if (p && start(r, s, bench_port_address(p), e) == 0) {
         while (!r->over && loop_turn(r->loop, true, nothing, NULL) == 0)

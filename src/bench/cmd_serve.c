@@ -39,7 +39,7 @@ static int open_all(const struct bench_options *o, struct bench_server *v, const
         if (wanted && addr_parse(&a, text, &e) == 0 && !addr_is_loopback(&a))
             err_set(&e, "%s: a server that is wrong on purpose listens on the loopback only", o->address);
         else if (wanted && addr_parse(&a, text, &e) == 0)
-            p = bench_port_open(v, &(struct bench_port_setup){&a, s, ""}, &e);
+            p = bench_port_open(v, &(struct bench_port_setup){.address = &a, .scenario = s, .lease = ""}, &e);
         free(text);
         if (wanted && !p) {
             fprintf(stderr, "postern-bench: %s: %s\n", s->name, e.text);

@@ -109,6 +109,11 @@ void bench_scenario_free(struct bench_scenario *s)
     free(s->also_ends.p);
     free_list(s->ehlo.add);
     free_list(s->ehlo.drop);
+    free_list(s->select.sni);
+    free_list(s->select.helo);
+    free_list(s->select.mail);
+    free_list(s->select.rcpt);
+    free(s->select.client);
     free_list(s->recipients);
     for (unsigned i = 0; i < s->step_count; i++)
         free_step(&s->steps[i]);

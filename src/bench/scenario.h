@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/addr.h"
 #include "base/err.h"
 
 enum bench_at {
@@ -118,10 +119,18 @@ struct bench_tls {
     bool no_resume;
 };
 
+/* Which sessions it is played to, where the port leaves that open (bench_select.h). */
+struct bench_choice {
+    char **sni, **helo, **mail, **rcpt; /* NULL-terminated lists of patterns, fnmatch(3); NULL: not asked for */
+    struct net *client;
+    unsigned client_count;
+};
+
 struct bench_scenario {
     char *name, *section, *doc, *correct, *source; /* section: "A" ... "L"; "" in users' files */
     char *why_not;                                 /* it cannot be played, for this reason; NULL: it can */
     enum bench_listen listen;
+    struct bench_choice select;
     struct bench_ehlo ehlo;
     struct bench_tls tls;
     struct bench_bytes

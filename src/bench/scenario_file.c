@@ -217,6 +217,27 @@ static int recipients_of(cfg_t *sec, struct bench_scenario *s)
     return 0;
 }
 
+static char **patterns_of(cfg_t *sec, const char *option)
+{
+    return cfg_size(sec, option) ? list_of(sec, option) : NULL;
+}
+
+static int select_of(cfg_t *sec, struct bench_choice *c)
+{
+    unsigned n = cfg_size(sec, "client");
+    struct err e;
+
+    c->sni = patterns_of(sec, "sni");
+    c->helo = patterns_of(sec, "helo");
+    c->mail = patterns_of(sec, "mail");
+    c->rcpt = patterns_of(sec, "rcpt");
+    c->client = n ? mem_alloc(n * sizeof *c->client) : NULL;
+    for (; c->client_count < n; c->client_count++)
+        if (net_parse(&c->client[c->client_count], cfg_getnstr(sec, "client", c->client_count), &e) < 0)
+            return complain(sec, "client", e.text);
+    return 0;
+}
+
 static int scenario_of(cfg_t *sec, const char *path, struct bench_scenario *s)
 {
     static const char *const listen[] = {"accept", "refuse", "blackhole", NULL};
@@ -234,6 +255,8 @@ static int scenario_of(cfg_t *sec, const char *path, struct bench_scenario *s)
     if (how < 0)
         return -1;
     s->listen = (enum bench_listen)how;
+    if (select_of(cfg_getsec(sec, "select"), &s->select) < 0)
+        return -1;
     if (cfg_getstr(sec, "also_ends") && bytes_of(sec, "also_ends", cfg_getstr(sec, "also_ends"), &s->also_ends) < 0)
         return -1;
     if (recipients_of(sec, s) < 0 || number_of(sec, "messages", BENCH_MESSAGES_MOST, &s->messages) < 0)
@@ -288,6 +311,11 @@ static cfg_opt_t expect_options[] = {
     CFG_STR("wait", NULL, CFGF_NODEFAULT),
     CFG_END(),
 };
+static cfg_opt_t select_options[] = {
+    CFG_STR_LIST("client", NULL, CFGF_NODEFAULT), CFG_STR_LIST("sni", NULL, CFGF_NODEFAULT),
+    CFG_STR_LIST("helo", NULL, CFGF_NODEFAULT),   CFG_STR_LIST("mail", NULL, CFGF_NODEFAULT),
+    CFG_STR_LIST("rcpt", NULL, CFGF_NODEFAULT),   CFG_END(),
+};
 static cfg_opt_t scenario_options[] = {
     CFG_STR("section", "", CFGF_NONE),
     CFG_STR("doc", "", CFGF_NONE),
@@ -298,6 +326,7 @@ static cfg_opt_t scenario_options[] = {
     CFG_STR("also_ends", NULL, CFGF_NODEFAULT),
     CFG_STR_LIST("recipients", NULL, CFGF_NODEFAULT),
     CFG_INT("messages", 1, CFGF_NONE),
+    CFG_SEC("select", select_options, CFGF_NONE),
     CFG_SEC("ehlo", ehlo_options, CFGF_NONE),
     CFG_SEC("tls", tls_options, CFGF_NONE),
     CFG_SEC("step", step_options, CFGF_MULTI),

@@ -222,6 +222,11 @@ void transcript_event(struct transcript *t, const struct bench_event *ev)
     case BENCH_EV_MESSAGE:
         line(t, "message", json_pack("{s:b,s:I}", "accepted", ev->accepted, "size", (json_int_t)ev->body->bytes));
         break;
+    case BENCH_EV_SELECT:
+        free(t->scenario);
+        t->scenario = mem_strn(ev->text.p, ev->text.n);
+        line(t, "select", json_pack("{s:s,s:s}", "scenario", t->scenario, "by", ev->verb));
+        break;
     case BENCH_EV_LINT:
         o = json_object();
         set_bytes(o, "id", ev->text);

@@ -121,7 +121,7 @@ static void acts(const struct bench_step *s, int64_t step_s, char out[11])
     unsigned count;
 
     for (unsigned i = 0; i < 10; i++) {
-        out[i] = bench_count_acts(c, s, "k", i * step_s, &count) ? 'x' : '.';
+        out[i] = bench_count_acts(c, s, 1, "k", i * step_s, &count) ? 'x' : '.';
         ck_assert_uint_eq(count, i + 1);
     }
     out[10] = '\0';
@@ -164,13 +164,53 @@ START_TEST(counted_apart)
     struct bench_step a = {.chance = 1000, .times = 1}, b = a;
     unsigned count;
 
-    ck_assert(bench_count_acts(c, &a, "x", 0, &count));
-    ck_assert(bench_count_acts(c, &b, "x", 0, &count));
-    ck_assert(bench_count_acts(c, &a, "y", 0, &count));
-    ck_assert(!bench_count_acts(c, &a, "x", 0, &count));
+    ck_assert(bench_count_acts(c, &a, 1, "x", 0, &count));
+    ck_assert(bench_count_acts(c, &b, 2, "x", 0, &count));
+    ck_assert(bench_count_acts(c, &a, 1, "y", 0, &count));
+    ck_assert(!bench_count_acts(c, &a, 1, "x", 0, &count));
     bench_count_free(&c);
 }
 END_TEST
 
-SUITE_MAIN("scenario", bytes, the_catalogue_is_whole, what_is_to_be_sent, what_is_wrong_is_told, counters,
-           counted_apart)
+/* What is drawn depends on seed, step and key, and not on what else was drawn. */
+START_TEST(chance_is_nobody_elses)
+{
+    struct bench_count *c = bench_count_new(7), *d = bench_count_new(7), *other = bench_count_new(8);
+    struct bench_step half = {.chance = 500};
+    unsigned count, differ = 0;
+
+    for (unsigned i = 0; i < 200; i++) {
+        bool first;
+
+        bench_count_acts(c, &half, 5, "noise", 0, &count);
+        bench_count_acts(c, &half, 1, "noise", 0, &count);
+        first = bench_count_acts(c, &half, 1, "k", 0, &count);
+        ck_assert(first == bench_count_acts(d, &half, 1, "k", 0, &count));
+        differ += first != bench_count_acts(other, &half, 1, "k", 0, &count);
+    }
+    ck_assert_uint_gt(differ, 50);
+    bench_count_free(&c);
+    bench_count_free(&d);
+    bench_count_free(&other);
+}
+END_TEST
+
+START_TEST(counters_are_bounded)
+{
+    struct bench_count *c = bench_count_new(1);
+    struct bench_step once = {.chance = 1000, .times = 1};
+    char key[20];
+    unsigned count;
+
+    for (unsigned i = 0; i <= BENCH_COUNT_MOST; i++) {
+        snprintf(key, sizeof key, "%u", i);
+        ck_assert(bench_count_acts(c, &once, 1, key, 0, &count));
+    }
+    ck_assert(!bench_count_acts(c, &once, 1, "1", 0, &count));
+    ck_assert(bench_count_acts(c, &once, 1, "0", 0, &count)); /* the oldest is forgotten */
+    bench_count_free(&c);
+}
+END_TEST
+
+SUITE_MAIN("scenario", chance_is_nobody_elses, counters_are_bounded, bytes, the_catalogue_is_whole, what_is_to_be_sent,
+           what_is_wrong_is_told, counters, counted_apart)
