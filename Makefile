@@ -35,7 +35,10 @@ ROOM_LIBS = $(foreach r,$(ROOMS),$(OBJDIR)/lib$(r).a)
 room_from = $(foreach r,$(shell printf '%s\n' $(ROOMS) | sed '/^$(1)$$/q' | tac),$(OBJDIR)/lib$(r).a)
 
 .PHONY: all run check ci clean distclean install deps-build deps-check unit fuzzers fuzz bench programs lint help
-all: $(OBJDIR)/postern $(OBJDIR)/postern-bench
+# BENCH=no: the daemon alone, for packages that part the two (install, too)
+BENCH ?= yes
+HAS_BENCH = $(filter-out no,$(BENCH))
+all: $(OBJDIR)/postern $(if $(HAS_BENCH),$(OBJDIR)/postern-bench)
 
 help:
 	@echo 'make            build build/postern'
@@ -43,7 +46,7 @@ help:
 	@echo 'make check      install what the tests need and run every test, plain and under ASan+UBSan'
 	@echo 'make bench      measure (prints figures, judges nothing)'
 	@echo 'make fuzz       run every fuzz target for FUZZ_SECONDS (default 600) each'
-	@echo 'make install    DESTDIR= PREFIX=/usr/local'
+	@echo 'make install    DESTDIR= PREFIX=/usr/local; BENCH=no: without postern-bench'
 
 deps-build:
 	@.ci/install-deps build
@@ -169,9 +172,11 @@ UNITDIR = $(DESTDIR)$(if $(filter /usr,$(PREFIX)),,$(PREFIX))/lib/systemd/system
 install: all
 	install -d $(SBINDIR) $(MANDIR)/man5 $(MANDIR)/man8 $(SYSCONFDIR)/postern $(UNITDIR)
 	install -m 755 $(OBJDIR)/postern $(SBINDIR)/postern
+ifneq ($(HAS_BENCH),)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(BENCH_DATA)
 	install -m 755 $(OBJDIR)/postern-bench $(DESTDIR)$(PREFIX)/bin/postern-bench
 	install -m 644 conf/bench/*.conf $(DESTDIR)$(BENCH_DATA)/
+endif
 	install -m 644 docs/postern.8 $(MANDIR)/man8/postern.8
 	$(OBJDIR)/postern reference --man > $(MANDIR)/man5/postern.conf.5
 	install -m 644 conf/postern.conf $(SYSCONFDIR)/postern/postern.conf.sample
