@@ -5,6 +5,7 @@
 #include "bench/scenario_file.h"
 
 #define BENCH_FILES 32
+#define BENCH_ONLY 64
 #define BENCH_HOST "mx.bench.test" /* in certificates and greetings */
 
 #ifndef BENCH_DIR
@@ -14,9 +15,12 @@
 struct bench_options {
     const char *catalogue, *files[BENCH_FILES];
     unsigned file_count;
-    const char *only, *address, *out, *pki, *junit, *policy, *word;
+    const char *only[BENCH_ONLY]; /* each a list of globs with commas; see bench_options_want() */
+    unsigned only_count;
+    const char *address, *out, *pki, *junit, *policy, *word;
     char **command; /* behind --, NULL-terminated; NULL: none */
-    bool queue, tap;
+    bool queue, tap, verbose;
+    unsigned jobs, timeout_s; /* jobs 0: as many as this machine can */
     unsigned port;
     uint64_t seed;
     bool json;
@@ -24,6 +28,11 @@ struct bench_options {
 
 /* Loads what the options name. -1: it was said what is wrong. */
 int bench_options_catalogue(const struct bench_options *o, struct bench_catalogue *c);
+
+/* Is the scenario of that name one of those that --only asks for? */
+bool bench_options_want(const struct bench_options *o, const char *name);
+/* -1: a glob fits nothing, which is a slip, and it was said. */
+int bench_options_only(const struct bench_options *o, const struct bench_catalogue *c);
 
 /* Makes them where they are missing. As above. */
 int bench_options_pki(const struct bench_options *o);

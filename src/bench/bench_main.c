@@ -13,7 +13,7 @@ static const struct {
     int (*run)(const struct bench_options *o);
 } commands[] = {
     {"serve", "", "listen, one port for each scenario, until a signal", bench_cmd_serve},
-    {"run", "-- CMD...", "play scenarios to a command, one after the other, and judge", bench_cmd_run},
+    {"run", "-- CMD...", "play scenarios to a command, and judge what it did", bench_cmd_run},
     {"pki", "DIR", "make the certificates there", bench_cmd_pki},
     {"list", "[GLOB]", "the scenarios: name, section, what the server does", bench_cmd_list},
     {"show", "NAME", "one of them, and what a correct sender does", bench_cmd_show},
@@ -30,9 +30,12 @@ static void usage(FILE *f)
             "\n"
             "  --catalogue DIR   scenarios of these files instead of the built-in ones\n"
             "  --scenario FILE   more scenarios (several times)\n"
-            "  --only GLOB       these scenarios (serve, run)\n"
+            "  --only GLOB,...   these scenarios; several times (serve, run, list)\n"
             "  --policy P        what the sender is set to: opportunistic (when not given), required, verified (run)\n"
             "  --queue           the sender queues: its end is not the end of its tries (run)\n"
+            "  --jobs N          so many commands at once; when not given twice as many as CPUs, and two (run)\n"
+            "  --timeout S       for a command; 120 when not given (run)\n"
+            "  --verbose         how each command ended, and all its sessions (run)\n"
             "  --junit FILE      results for CI (run)\n"
             "  --tap             results as TAP (run)\n"
             "  --address IP      listen there, 127.0.0.1 when not given; loopback only (serve)\n"
@@ -44,8 +47,8 @@ static void usage(FILE *f)
             "Exit codes: 0 fine, 1 a scenario failed (run), 2 failure, 64 usage.\n");
 }
 
-static const char *const with_value[] = {"--catalogue", "--scenario", "--only", "--address", "--port",
-                                         "--out",       "--pki",      "--seed", "--junit",   "--policy"};
+static const char *const with_value[] = {"--catalogue", "--scenario", "--only",  "--address", "--port", "--out",
+                                         "--pki",       "--seed",     "--junit", "--policy",  "--jobs", "--timeout"};
 
 static bool takes_value(const char *word)
 {
@@ -63,8 +66,8 @@ static int take(struct bench_options *o, const char *word, const char *value)
         o->catalogue = value;
     else if (strcmp(word, "--scenario") == 0 && o->file_count < BENCH_FILES)
         o->files[o->file_count++] = value;
-    else if (strcmp(word, "--only") == 0)
-        o->only = value;
+    else if (strcmp(word, "--only") == 0 && o->only_count < BENCH_ONLY)
+        o->only[o->only_count++] = value;
     else if (strcmp(word, "--address") == 0)
         o->address = value;
     else if (strcmp(word, "--out") == 0)
@@ -79,6 +82,12 @@ static int take(struct bench_options *o, const char *word, const char *value)
         return -1;
     else if (strcmp(word, "--port") == 0)
         o->port = (unsigned)n;
+    else if ((strcmp(word, "--jobs") == 0 || strcmp(word, "--timeout") == 0) && (n < 1 || n > 86400))
+        return -1;
+    else if (strcmp(word, "--jobs") == 0)
+        o->jobs = (unsigned)n;
+    else if (strcmp(word, "--timeout") == 0)
+        o->timeout_s = (unsigned)n;
     else
         o->seed = n;
     return 0;
@@ -97,6 +106,8 @@ static int parse(struct bench_options *o, int argc, char **argv)
             o->queue = true;
         } else if (strcmp(argv[i], "--tap") == 0) {
             o->tap = true;
+        } else if (strcmp(argv[i], "--verbose") == 0) {
+            o->verbose = true;
         } else if (takes_value(argv[i]) && i + 1 < argc) {
             if (take(o, argv[i], argv[i + 1]) < 0)
                 return -1;
@@ -129,7 +140,8 @@ int main(int argc, char **argv)
                               .seed = 1,
                               .out = "bench-out",
                               .pki = "bench-pki",
-                              .policy = "opportunistic"};
+                              .policy = "opportunistic",
+                              .timeout_s = 120};
 
     if (access(o.catalogue, R_OK) < 0 && access("conf/bench", R_OK) == 0)
         o.catalogue = "conf/bench"; /* in the source */

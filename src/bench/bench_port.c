@@ -106,6 +106,15 @@ struct bench_port *bench_port_open(struct bench_server *v, const struct bench_po
     return p;
 }
 
+void bench_port_end_sessions(struct bench_port *p)
+{
+    for (struct bench_conn *c = p->server->conns, *next; c; c = next) {
+        next = c->next;
+        if (c->port == p)
+            bench_conn_end(c, "server");
+    }
+}
+
 void bench_port_close(struct bench_port **pp)
 {
     struct bench_port *p = *pp;

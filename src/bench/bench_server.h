@@ -33,6 +33,7 @@ struct bench_port_setup {
 };
 /* Listens there and plays the scenario, as far as it lets anybody in (scenario.listen). NULL and e. */
 struct bench_port *bench_port_open(struct bench_server *v, const struct bench_port_setup *s, struct err *e);
+void bench_port_end_sessions(struct bench_port *p);
 void bench_port_close(struct bench_port **p); /* its sessions go on */
 const struct addr *bench_port_address(const struct bench_port *p);
 /* Whoever is in stays in. The port is kept whatever is done at it. -1 and e: it is as it was, or down. */

@@ -1,4 +1,3 @@
-#include <fnmatch.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,12 +23,16 @@ static void print_json(const json_t *o)
 int bench_cmd_list(const struct bench_options *o)
 {
     struct bench_catalogue c = {0};
-    int rc = bench_options_catalogue(o, &c) < 0 ? 2 : 0;
+    struct bench_options only = *o;
+    int rc;
 
+    if (o->word && only.only_count < BENCH_ONLY)
+        only.only[only.only_count++] = o->word;
+    rc = bench_options_catalogue(o, &c) < 0 || bench_options_only(&only, &c) < 0 ? 2 : 0;
     for (unsigned i = 0; i < c.count && rc == 0; i++) {
         const struct bench_scenario *s = &c.list[i];
 
-        if (o->word && fnmatch(o->word, s->name, 0) != 0)
+        if (!bench_options_want(&only, s->name))
             continue;
         if (o->json) {
             json_t *line = object_of(s);

@@ -1,48 +1,90 @@
-/* postern-bench run: for each scenario a port of its own and a run of the command; then the judgement. */
+/* postern-bench run: for each scenario a port of its own and a run of the command, several at once; then the judgement. */
 #include <errno.h>
-#include <fnmatch.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/text.h"
 #include "bench/bench_command.h"
 #include "bench/bench_server.h"
-#include "bench/run_mail.h"
-#include "bench/verdict.h"
+#include "bench/run_play.h"
 
-#define COMMAND_SECONDS 120
-#define OUR_WORDS (7u + RUN_MAIL_WORDS)
-#define QUIET_US INT64_C(300000) /* after the command's end, for what is still on its way */
-
-extern char **environ;
+#define TICK_US 20000
+#define JOBS_MOST 256u
 
 struct run {
     const struct bench_options *o;
     enum bench_policy policy;
     struct loop *loop;
     struct bench_server *server;
-    struct bench_facts facts;
-    pid_t pid;
-    int status;
-    int64_t until_us;
-    bool late, over;
-    unsigned results[BENCH_UNDECIDED + 1], count;
-    FILE *junit;
     struct run_mail *mail;
+    struct run_result *results; /* in the order of the catalogue */
+    struct run_report report;
+    struct run_play *plays[JOBS_MOST]; /* NULL: free */
+    unsigned jobs, next, active;
+    char why[400]; /* it ends before its end, for this reason; "": it does not */
 };
 
-static void on_line(void *arg, const json_t *line)
-{
-    struct run *r = arg;
+/* ---- the scenarios */
 
-    bench_facts_take(&r->facts, line);
+/* 0: no scenario fits. */
+static unsigned choose(struct run *r, const struct bench_catalogue *c)
+{
+    unsigned n = 0;
+
+    r->results = mem_alloc((c->count + 1) * sizeof *r->results);
+    for (unsigned i = 0; i < c->count; i++)
+        if (bench_options_want(r->o, c->list[i].name))
+            r->results[n++].scenario = &c->list[i];
+    r->report = (struct run_report){.out = r->o->out,
+                                    .policy = r->policy,
+                                    .tap = r->o->tap,
+                                    .verbose = r->o->verbose,
+                                    .list = r->results,
+                                    .count = n};
+    return n;
+}
+
+static void unavailable(struct run_result *t)
+{
+    t->judged = true;
+    t->verdict.result = BENCH_UNDECIDED;
+    snprintf(t->verdict.why, sizeof t->verdict.why, "not available: %s", t->scenario->why_not);
+}
+
+static void give_up(struct run *r, const char *scenario, const char *why)
+{
+    if (*r->why)
+        return;
+    snprintf(r->why, sizeof r->why, "%s%s%s", scenario, *scenario ? ": " : "", why);
+    for (unsigned i = 0; i < r->jobs; i++)
+        if (r->plays[i])
+            run_play_stop(r->plays[i]);
+}
+
+/* ---- several at once */
+
+static void fill(struct run *r)
+{
+    struct err e;
+
+    for (unsigned i = 0; i < r->jobs; i++) {
+        while (!r->plays[i] && r->next < r->report.count && !*r->why) {
+            struct run_result *t = &r->results[r->next++];
+
+            if (t->scenario->why_not)
+                unavailable(t);
+            else if (run_play_start(&r->plays[i], &(struct run_play_setup){r->o, r->policy, r->server, r->mail, t},
+                                    &e) < 0)
+                give_up(r, t->scenario->name, e.text);
+            else
+                r->active++;
+        }
+    }
 }
 
 static void on_tick(void *arg)
@@ -50,19 +92,38 @@ static void on_tick(void *arg)
     struct run *r = arg;
     int64_t now = clock_now().mono_us;
 
-    if (r->pid > 0 && waitpid(r->pid, &r->status, WNOHANG) == r->pid) {
-        r->pid = 0;
-        r->until_us = now + QUIET_US;
+    for (unsigned i = 0; i < r->jobs; i++) {
+        struct run_play *p = r->plays[i];
+
+        if (!p || !run_play_tick(p, now))
+            continue;
+        if (run_play_lacks(p)) {
+            const struct run_result *t = run_play_result(p);
+
+            give_up(r, t->scenario->name, t->ended);
+        }
+        run_play_free(&r->plays[i]);
+        r->active--;
     }
-    if (now < r->until_us)
-        return;
-    if (r->pid > 0 && !r->late) {
-        r->late = true;
-        (void)killpg(r->pid, SIGKILL);
-        return;
-    }
-    if (r->pid <= 0)
-        r->over = true;
+    fill(r);
+    run_report_tell(&r->report, false);
+}
+
+static void on_line(void *arg, const json_t *line)
+{
+    struct run *r = arg;
+
+    for (unsigned i = 0; i < r->jobs; i++)
+        if (r->plays[i] && run_play_take(r->plays[i], line))
+            return;
+}
+
+static void on_signal(void *arg, unsigned what)
+{
+    struct run *r = arg;
+
+    (void)what;
+    give_up(r, "", "interrupted");
 }
 
 static void nothing(void *arg)
@@ -70,221 +131,121 @@ static void nothing(void *arg)
     (void)arg;
 }
 
-/* The words of the environment that a driver needs, over our own. */
-static char **environment(const struct run *r, const struct bench_scenario *s, const struct addr *a)
+static int play_all(struct run *r)
 {
-    char ip[ADDR_TEXT];
-    char *const ours[] = {mem_printf("BENCH_HOST=%s", addr_ip_text(a, ip)),
-                          mem_printf("BENCH_NAME=%s", BENCH_HOST),
-                          mem_printf("BENCH_PORT=%u", (unsigned)addr_port(a)),
-                          mem_printf("BENCH_CA=%s/ca.pem", r->o->pki),
-                          mem_printf("BENCH_SCENARIO=%s", s->name),
-                          mem_printf("BENCH_POLICY=%s", bench_policy_name(r->policy)),
-                          mem_printf("BENCH_IMPLICIT=%s", s->tls.implicit ? "yes" : "no")};
-    size_t n = 0, k = sizeof ours / sizeof *ours;
-    char **env;
+    int64_t begun = clock_now().mono_us;
+    struct err e;
+    int rc = 0;
 
-    while (environ[n])
-        n++;
-    env = mem_alloc((n + k + RUN_MAIL_WORDS + 1) * sizeof *env);
-    memcpy(env, ours, sizeof ours);
-    run_mail_words(r->mail, s, env + k);
-    memcpy(env + k + RUN_MAIL_WORDS, environ, n * sizeof *env);
-    return env;
-}
-
-/* In a group of its own, so that all of it ends when its time is over. */
-static int start(struct run *r, const struct bench_scenario *s, const struct addr *a, struct err *e)
-{
-    char **env = environment(r, s, a);
-    posix_spawnattr_t attr;
-    int rc;
-
-    posix_spawnattr_init(&attr);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
-    posix_spawnattr_setpgroup(&attr, 0);
-    rc = posix_spawnp(&r->pid, r->o->command[0], NULL, &attr, r->o->command, env);
-    posix_spawnattr_destroy(&attr);
-    for (size_t i = 0; i < OUR_WORDS; i++)
-        free(env[i]);
-    free(env);
-    if (rc) {
-        r->pid = 0;
-        return err_set(e, "%s: %s", r->o->command[0], strerror(rc));
+    run_report_begin(&r->report);
+    loop_ticker(r->loop, TICK_US, on_tick, r);
+    fill(r);
+    while (r->active && loop_turn(r->loop, true, nothing, NULL) == 0)
+        ;
+    run_report_tell(&r->report, true);
+    run_report_end(&r->report, *r->why ? r->why : NULL);
+    if (*r->why) {
+        fprintf(stderr, "postern-bench: %s\n", r->why);
+        rc = 2;
     }
-    r->until_us = clock_now().mono_us + COMMAND_SECONDS * INT64_C(1000000);
-    r->late = r->over = false;
-    return 0;
-}
-
-static void put_xml(FILE *f, const char *text)
-{
-    for (; *text; text++) {
-        if (*text == '<' || *text == '>' || *text == '&' || *text == '"')
-            fprintf(f, "&#%d;", *text);
-        else
-            putc(*text, f);
+    for (unsigned i = 0; i < r->report.count && rc == 0; i++)
+        rc = r->results[i].judged && r->results[i].verdict.result == BENCH_FAIL;
+    if (r->o->junit && run_report_junit(&r->report, r->o->junit, (double)(clock_now().mono_us - begun) / 1e6, &e) < 0) {
+        fprintf(stderr, "postern-bench: %s\n", e.text);
+        rc = 2;
     }
-}
-
-static void report(struct run *r, const struct bench_scenario *s, const struct bench_verdict *v)
-{
-    static const char *const words[] = {"pass", "FAIL", "undecided"};
-    const char *sid = r->facts.fact[BENCH_F_SESSION].sid;
-
-    r->results[v->result]++;
-    r->count++;
-    if (r->o->tap)
-        printf("%s %u - %s%s%s\n", v->result == BENCH_FAIL ? "not ok" : "ok", r->count, s->name,
-               v->result == BENCH_UNDECIDED ? " # SKIP undecided: " : " # ", v->why);
-    else
-        printf("%-28s %-9s %s\n", s->name, words[v->result], v->why);
-    if (v->result == BENCH_FAIL && !r->o->tap)
-        printf("%-38s postern-bench transcript %s/%s.jsonl\n", "", r->o->out, sid);
-    fflush(stdout);
-    if (!r->junit)
-        return;
-    fprintf(r->junit, "  <testcase classname=\"%s\" name=\"", bench_policy_name(r->policy));
-    put_xml(r->junit, s->name);
-    fprintf(r->junit, "\">");
-    if (v->result != BENCH_PASS) {
-        fprintf(r->junit, "<%s message=\"", v->result == BENCH_FAIL ? "failure" : "skipped");
-        put_xml(r->junit, v->why);
-        fprintf(r->junit, "\"/>");
-    }
-    fprintf(r->junit, "</testcase>\n");
-}
-
-/* -1: the command could not even be started. */
-static int play(struct run *r, const struct bench_scenario *s, struct err *e)
-{
-    char *where = mem_printf(strchr(r->o->address, ':') ? "[%s]:0" : "%s:0", r->o->address);
-    struct bench_port *p = NULL;
-    struct bench_verdict v;
-    struct addr a;
-    int rc = -1;
-
-    memset(&r->facts, 0, sizeof r->facts);
-    if (addr_parse(&a, where, e) == 0 && !addr_is_loopback(&a))
-        err_set(e, "%s: a server that is wrong on purpose listens on the loopback only", r->o->address);
-    else if (addr_parse(&a, where, e) == 0)
-        p = bench_port_open(
-            r->server, &(struct bench_port_setup){.address = &a, .scenario = s, .lease = s->name, .seed = r->o->seed},
-            e);
-    free(where);
-    if (p && start(r, s, bench_port_address(p), e) == 0) {
-        while (!r->over && loop_turn(r->loop, true, nothing, NULL) == 0)
-            ;
-        bench_server_end_sessions(r->server);
-        bench_judge(&v, s, r->policy, &r->facts, !r->o->queue && !r->late);
-        if (r->late && v.result == BENCH_PASS) {
-            v.result = BENCH_UNDECIDED;
-            snprintf(v.why, sizeof v.why, "the command did not end within %d s", COMMAND_SECONDS);
-        }
-        report(r, s, &v);
-        rc = 0;
-    }
-    if (p)
-        bench_port_close(&p);
     return rc;
 }
 
-static int play_all(struct run *r, const struct bench_catalogue *c)
-{
-    struct err e;
-    unsigned total = 0;
+/* ---- around it */
 
-    for (unsigned i = 0; i < c->count; i++)
-        total += !r->o->only || fnmatch(r->o->only, c->list[i].name, 0) == 0;
-    if (r->o->tap)
-        printf("1..%u\n", total);
-    for (unsigned i = 0; i < c->count; i++) {
-        const struct bench_scenario *s = &c->list[i];
-
-        if (r->o->only && fnmatch(r->o->only, s->name, 0) != 0)
-            continue;
-        if (s->why_not) {
-            struct bench_verdict v = {.result = BENCH_UNDECIDED};
-
-            snprintf(v.why, sizeof v.why, "not available: %s", s->why_not);
-            memset(&r->facts, 0, sizeof r->facts);
-            report(r, s, &v);
-            continue;
-        }
-        if (play(r, s, &e) < 0) {
-            fprintf(stderr, "postern-bench: %s: %s\n", s->name, e.text);
-            return 2;
-        }
-    }
-    if (!total) {
-        fprintf(stderr, "postern-bench: no scenario fits %s\n", r->o->only);
-        return 2;
-    }
-    if (!r->o->tap)
-        printf("\n%u pass, %u fail, %u undecided; transcripts in %s\n", r->results[BENCH_PASS], r->results[BENCH_FAIL],
-               r->results[BENCH_UNDECIDED], r->o->out);
-    return r->results[BENCH_FAIL] ? 1 : 0;
-}
-
-static int run(struct run *r, const struct bench_catalogue *c)
+static int with_server(struct run *r)
 {
     struct bench_server_setup setup = {
         .loop = r->loop, .hostname = BENCH_HOST, .pki_dir = r->o->pki, .seed = r->o->seed};
     struct err e;
-    int rc;
+    int rc = 2;
 
-    if (transcript_book_open(&setup.book, r->o->out, &e) < 0) {
+    if (transcript_book_open(&setup.book, r->o->out, &e) < 0 || run_mail_new(&r->mail, r->o->out, &e) < 0) {
         fprintf(stderr, "postern-bench: %s\n", e.text);
-        return 2;
+    } else {
+        transcript_book_listen(setup.book, on_line, r);
+        r->server = bench_server_new(&setup);
+        rc = play_all(r);
+        bench_server_free(&r->server);
     }
-    if (run_mail_new(&r->mail, r->o->out, &e) < 0) {
-        fprintf(stderr, "postern-bench: %s\n", e.text);
-        transcript_book_close(&setup.book);
-        return 2;
-    }
-    transcript_book_listen(setup.book, on_line, r);
-    r->server = bench_server_new(&setup);
-    loop_ticker(r->loop, 20000, on_tick, r);
-    rc = play_all(r, c);
-    bench_server_free(&r->server);
+    run_mail_free(&r->mail);
     transcript_book_close(&setup.book);
     return rc;
 }
 
+static int with_loop(struct run *r)
+{
+    struct watch *w;
+    sigset_t stop;
+    struct err e;
+    int fd, rc;
+
+    if (loop_new(&r->loop, &e) < 0) {
+        fprintf(stderr, "postern-bench: %s\n", e.text);
+        return 2;
+    }
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGHUP);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+    fd = signalfd(-1, &stop, SFD_NONBLOCK | SFD_CLOEXEC);
+    w = watch_new(r->loop, fd, on_signal, r);
+    watch_want(w, LOOP_READ);
+    rc = with_server(r);
+    watch_free(&w);
+    close(fd);
+    loop_free(&r->loop);
+    return rc;
+}
+
+static unsigned jobs_of(const struct bench_options *o)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (o->jobs)
+        return o->jobs;
+    return cpus > 0 && cpus < 32 ? (unsigned)cpus * 2 + 2 : 64; /* senders mostly wait */
+}
+
+static const char *usage_of(const struct bench_options *o)
+{
+    if (bench_policy_find(o->policy) < 0)
+        return "--policy opportunistic, required or verified";
+    if (!o->command)
+        return "run [OPTION...] -- COMMAND [WORD...]";
+    if (o->jobs > JOBS_MOST)
+        return "--jobs: 256 at most";
+    if (strpbrk(o->out, " \t\n"))
+        return "--out: a path without blanks, since BENCH_MESSAGES has them between its paths";
+    return NULL;
+}
+
 int bench_cmd_run(const struct bench_options *o)
 {
+    const char *usage = usage_of(o);
     struct bench_catalogue c = {0};
     struct run r = {.o = o};
-    int policy = bench_policy_find(o->policy), rc = 2;
-    struct err e;
+    int rc = 2;
 
-    if (policy < 0 || !o->command) {
-        fprintf(stderr, "postern-bench: %s\n",
-                policy < 0 ? "--policy opportunistic, required or verified" : "run [OPTION...] -- COMMAND [WORD...]");
+    if (usage) {
+        fprintf(stderr, "postern-bench: %s\n", usage);
         return 64;
     }
-    r.policy = (enum bench_policy)policy;
-    if (bench_options_pki(o) < 0 || bench_options_catalogue(o, &c) < 0)
-        goto out;
-    r.junit = o->junit ? fopen(o->junit, "we") : NULL;
-    if (o->junit && !r.junit) {
-        fprintf(stderr, "postern-bench: %s: %s\n", o->junit, strerror(errno));
-        goto out;
-    }
-    if (loop_new(&r.loop, &e) < 0) {
-        fprintf(stderr, "postern-bench: %s\n", e.text);
-        goto out;
-    }
-    if (r.junit)
-        fprintf(r.junit, "<?xml version=\"1.0\"?>\n<testsuite name=\"postern-bench\">\n");
-    rc = run(&r, &c);
-    if (r.junit)
-        fprintf(r.junit, "</testsuite>\n");
-out:
-    if (r.junit && fclose(r.junit) != 0)
-        rc = 2;
-    run_mail_free(&r.mail);
-    loop_free(&r.loop);
+    r.policy = (enum bench_policy)bench_policy_find(o->policy);
+    r.jobs = jobs_of(o);
+    if (bench_options_pki(o) == 0 && bench_options_catalogue(o, &c) == 0 && bench_options_only(o, &c) == 0 &&
+        choose(&r, &c))
+        rc = with_loop(&r);
+    for (unsigned i = 0; i < r.report.count; i++)
+        free(r.results[i].log);
+    free(r.results);
     bench_catalogue_free(&c);
     return rc;
 }

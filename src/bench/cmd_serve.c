@@ -1,4 +1,3 @@
-#include <fnmatch.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,7 +33,7 @@ static int open_all(const struct bench_options *o, struct bench_server *v, const
         char where[ADDR_TEXT], *text = mem_printf(strchr(o->address, ':') ? "[%s]:%u" : "%s:%u", o->address, port);
         struct bench_port *p = NULL;
         struct addr a;
-        bool wanted = !s->why_not && (!o->only || fnmatch(o->only, s->name, 0) == 0);
+        bool wanted = !s->why_not && bench_options_want(o, s->name);
 
         if (wanted && addr_parse(&a, text, &e) == 0 && !addr_is_loopback(&a))
             err_set(&e, "%s: a server that is wrong on purpose listens on the loopback only", o->address);
@@ -95,7 +94,7 @@ int bench_cmd_serve(const struct bench_options *o)
     struct err e;
     int rc = 2;
 
-    if (bench_options_pki(o) == 0 && bench_options_catalogue(o, &c) == 0) {
+    if (bench_options_pki(o) == 0 && bench_options_catalogue(o, &c) == 0 && bench_options_only(o, &c) == 0) {
         if (loop_new(&l, &e) < 0)
             fprintf(stderr, "postern-bench: %s\n", e.text);
         else

@@ -160,7 +160,7 @@ void bench_judge(struct bench_verdict *out, const struct bench_scenario *s, enum
     const struct bench_expect *x = &s->expect[p];
     const char *wait = over ? NULL : x->wait;
 
-    out->result = BENCH_UNDECIDED;
+    *out = (struct bench_verdict){.result = BENCH_UNDECIDED};
     for (char **w = x->forbid; w && *w; w++) {
         int i = find(*w);
 
@@ -168,6 +168,7 @@ void bench_judge(struct bench_verdict *out, const struct bench_scenario *s, enum
             continue;
         out->result = BENCH_FAIL;
         snprintf(out->why, sizeof out->why, "%s: line %u of %s", *w, f->fact[i].seq, f->fact[i].sid);
+        memcpy(out->sid, f->fact[i].sid, sizeof out->sid);
         return;
     }
     if (!f->fact[BENCH_F_SESSION].seen) {

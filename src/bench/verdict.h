@@ -53,6 +53,7 @@ enum bench_result { BENCH_PASS, BENCH_FAIL, BENCH_UNDECIDED };
 struct bench_verdict {
     enum bench_result result;
     char why[300]; /* one line, with the session and number of the line that shows it */
+    char sid[24];  /* that session; "": it is about none in particular */
 };
 /* over: the sender has done all that it will do; there is nothing left to wait for. */
 void bench_judge(struct bench_verdict *out, const struct bench_scenario *s, enum bench_policy p,

@@ -11,20 +11,31 @@ from postern import *  # noqa: E402,F403
 BENCH = pathlib.Path(os.environ.get("POSTERN_BUILD", "build")) / "postern-bench"
 DRIVERS = pathlib.Path(__file__).resolve().parents[1] / "bench-drivers"
 SENDER = pathlib.Path(__file__).resolve().parents[1] / "lib" / "bench_sender.py"
+CATALOGUE = pathlib.Path(__file__).resolve().parents[2] / "conf" / "bench"
 # those that cost minutes are left to people
 QUICK = "starttls.[adimr]*"
 
 
 class Run(DaemonTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.pki = pathlib.Path(tempfile.mkdtemp(prefix="bench-pki-"))
+        cls.addClassCleanup(shutil.rmtree, cls.pki, True)
+
     def setUp(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bench-"))
         self.addCleanup(shutil.rmtree, self.dir, True)
 
     def bench(self, *words, only=QUICK, policy="required"):
-        done = run(BENCH, "run", "--catalogue", pathlib.Path(__file__).resolve().parents[2] / "conf" / "bench", "--only", only,
-                   "--policy", policy, "--out", self.dir / "out", "--pki", self.dir / "pki", *words, check=False, timeout=600)
+        only = [w for o in ([only] if isinstance(only, str) else only) for w in ("--only", o)]
+        done = run(BENCH, "run", "--catalogue", CATALOGUE, *only, "--policy", policy, "--out", self.dir / "out", "--pki", self.pki, *words,
+                   check=False, timeout=600)
         self.results = dict(l.split()[:2] for l in done.out.splitlines() if re.match(r"\S+ +(pass|FAIL|undecided) ", l))
         return done
+
+    def lines(self, sid):
+        """What the session's transcript says; there is one of that name."""
+        return [json.loads(l) for l in (self.dir / "out" / f"{sid}.jsonl").read_text().splitlines()]
 
     def failed(self):
         return sorted(n for n, r in self.results.items() if r == "FAIL")
@@ -53,9 +64,8 @@ class Run(DaemonTest):
         self.assertIn("starttls.refused-454", self.failed())
         self.assertNotIn("starttls.again", self.failed())
         # the line that shows it can be looked up
-        sid = re.search(r"starttls.absent +FAIL +mail-in-clear: line (\d+) of (\S+)", done.out)
-        lines = (self.dir / "out" / f"{sid.group(2)}.jsonl").read_text().splitlines()
-        shown = next(json.loads(l) for l in lines if json.loads(l)["seq"] == int(sid.group(1)))
+        sid = re.search(r"starttls.absent +FAIL +(\S+) +mail-in-clear: line (\d+) of \1\n +postern-bench transcript \S+/\1.jsonl\n", done.out)
+        shown = next(l for l in self.lines(sid.group(1)) if l["seq"] == int(sid.group(2)))
         self.assertTrue(shown["text"].startswith("MAIL"))
 
     def test_one_that_believes_what_was_injected(self):
@@ -94,18 +104,107 @@ class Run(DaemonTest):
         self.assertIn("cert.self-signed", self.failed())
         self.assertNotIn("cert.good-rsa", self.failed())
 
+    def test_each_line_leads_to_its_session(self):
+        done = self.sender(only=["starttls.a*,good", "starttls.refused-45?"])
+        self.assertEqual(sorted(self.results), ["good", "starttls.absent", "starttls.again", "starttls.auth-clear",
+                                                "starttls.refused-454"])
+        for name, sid in re.findall(r"(?m)^(\S+) +pass +(\S+) ", done.out):
+            self.assertEqual(self.lines(sid)[0]["scenario"], name)
+        self.assertIn("no scenario fits nosuch.*", self.sender(only="good,nosuch.*").err)
+
+    def test_several_at_once_are_judged_as_one_by_one(self):
+        rows = lambda done: [re.sub(r"[0-9a-f]+-[0-9a-f]+", "SID", l) for l in done.out.splitlines() if re.match(r"(starttls\.|good)", l)]
+        one = rows(self.bench("--jobs", "1", "--", sys.executable, SENDER, "clear-anyway", only="starttls.[ar]*,good"))
+        self.assertEqual(rows(self.bench("--jobs", "9", "--", sys.executable, SENDER, "clear-anyway", only="starttls.[ar]*,good")), one)
+        self.assertGreater(len(one), 8)
+        self.assertEqual({r.split()[1] for r in one}, {"pass", "FAIL"})
+
+    def test_what_the_command_says_is_kept(self):
+        done = self.bench("--verbose", "--", "sh", "-c", "echo $BENCH_SCENARIO; echo 'no \033 such' >&2; exit 3", only="good,starttls.absent")
+        self.assertEqual(done.returncode, 0)
+        log = self.dir / "out" / "good.log"
+        self.assertIn(f"nobody came; exit 3: no ? such ({log})", done.out)
+        self.assertEqual(log.read_bytes(), b"good\nno \033 such\n")
+
+    def test_a_command_that_is_not_there(self):
+        for command in (["/nothing/there"], ["sh", "-c", "echo swoks is not installed >&2; exit 127"]):
+            done = self.bench("--", *command)
+            self.assertEqual(done.returncode, 2)
+            self.assertEqual(self.results, {})
+            self.assertRegex(done.err, "nothing/there|exit 127: swoks is not installed")
+
+    def test_a_command_that_does_not_end(self):
+        begun = time.monotonic()
+        done = self.bench("--timeout", "1", "--", "sh", "-c", "sleep 70 & wait", only="good")
+        self.assertLess(time.monotonic() - begun, 30)
+        self.assertRegex(done.out, r"good +undecided +- +the command did not end within 1 s, and nobody came")
+
+    def test_interrupted(self):
+        """What is judged is told, and nothing goes on."""
+        proc = subprocess.Popen([str(w) for w in (BENCH, "run", "--catalogue", CATALOGUE, "--only", "good,starttls.absent", "--jobs", "1",
+                                 "--out", self.dir / "out", "--pki", self.pki, "--", "sh", "-c",
+                                 f'[ $BENCH_SCENARIO != good ] || {{ echo $$ >"{self.dir}/pid"; sleep 70; }}')],
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertIn(b"starttls.absent", proc.stdout.readline())
+        pid = wait_until(lambda: (self.dir / "pid").exists() and (self.dir / "pid").read_text().strip())
+        proc.send_signal(signal.SIGINT)
+        out, err = proc.communicate(timeout=60)
+        self.assertEqual(proc.returncode, 2)
+        self.assertIn(b"1 undecided, 1 not judged", out)
+        self.assertIn(b"interrupted", err)
+        self.assertRaises(ProcessLookupError, os.kill, int(pid), 0)
+
     def test_for_ci(self):
         junit = self.dir / "out.xml"
         done = self.bench("--junit", junit, "--tap", "--", sys.executable, SENDER, "clear-anyway", only="starttls.a*")
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.out, r"(?m)^1\.\.3$")
-        self.assertRegex(done.out, r"(?m)^not ok \d - starttls.absent ")
+        points = tap_points(done.out)
+        self.assertEqual([(ok, name) for ok, name, _ in points], [(False, "starttls.absent"), (True, "starttls.again"), (False, "starttls.auth-clear")])
         suite = xml.etree.ElementTree.parse(junit).getroot()
-        self.assertEqual(len(suite.findall("testcase")), 3)
-        self.assertEqual(len(suite.findall("testcase/failure")), 2)  # and starttls.auth-clear
-        self.assertEqual(self.bench("--", "/nothing/there").returncode, 2)
+        self.assertEqual((suite.tag, suite.get("tests"), suite.get("failures"), suite.get("skipped"), suite.get("errors")),
+                         ("testsuite", "3", "2", "0", "0"))
+        self.assertGreater(float(suite.get("time")), 0)
+        cases = suite.findall("testcase")
+        self.assertEqual([c.get("name") for c in cases], [name for _, name, _ in points])
+        self.assertEqual([c.find("failure") is not None for c in cases], [True, False, True])
+        for case, (_, _, more) in zip(cases, points):
+            self.assertGreater(float(case.get("time")), 0)
+            self.assertIn(more["transcript"], case.find("system-out").text)
+            self.assertTrue(pathlib.Path(more["transcript"]).exists())
         self.assertEqual(self.bench("--", "true", only="no.such").returncode, 2)
         self.assertEqual(self.bench().returncode, 64)
+
+    def test_for_ci_undecided_and_unavailable(self):
+        junit, file = self.dir / "out.xml", self.dir / "mine.conf"
+        file.write_text('scenario "a#b" { unavailable = "no <&> \x01 here" }\nscenario "c" { }\n')
+        done = self.bench("--scenario", file, "--junit", junit, "--tap", "--", "true", only="a#b,c")
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual([(ok, name) for ok, name, _ in tap_points(done.out)], [(True, "a.b"), (True, "c")])
+        self.assertEqual(done.out.count(" # SKIP undecided: "), 2)
+        skipped = xml.etree.ElementTree.parse(junit).getroot().findall("testcase/skipped")
+        self.assertEqual(len(skipped), 2)
+        self.assertRegex(skipped[0].get("message"), "not available: no <&> . here")
+
+
+def tap_points(text):
+    """TAP 13: (ok, name, words of the diagnosis) of each test point; and nothing else may be there."""
+    lines = text.splitlines()
+    assert lines[0] == "TAP version 13", lines
+    count = int(re.fullmatch(r"1\.\.(\d+)", lines[1]).group(1))
+    points, inside = [], False
+    for line in lines[2:]:
+        point = re.fullmatch(r"(not )?ok (\d+) - ([^#]*?)( # SKIP .*)?", line)
+        if point and not inside:
+            points.append((not point.group(1), point.group(3), {}))
+            assert int(point.group(2)) == len(points), line
+        elif line in ("  ---", "  ..."):
+            inside = line == "  ---"
+        else:
+            key, value = re.fullmatch(r"  (\w+): (.*)", line).groups()
+            assert inside, line
+            points[-1][2][key] = json.loads(value)
+    assert len(points) == count, text
+    return points
 
 
 if __name__ == "__main__":

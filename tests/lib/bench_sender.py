@@ -12,7 +12,7 @@ FAULTS, POLICY = set(sys.argv[1:]), os.environ["BENCH_POLICY"]
 
 class Sender:
     def __init__(self):
-        self.sock = socket.create_connection((os.environ["BENCH_HOST"], int(os.environ["BENCH_PORT"])), 10)
+        self.sock = socket.create_connection((os.environ["BENCH_HOST"], int(os.environ["BENCH_PORT"])), 4)
         self.buf, self.tls = b"", False
 
     def reply(self):
