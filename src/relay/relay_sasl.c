@@ -1,15 +1,20 @@
 #include "relay/relay_sasl.h"
 
 #include <gsasl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
 
+/* As much as anybody recommends, and a second's work: the whole process does nothing else meanwhile. */
+#define ROUNDS_MOST 600000u
+
 struct relay_sasl {
     Gsasl *lib;
     Gsasl_session *session;
     char *out;
+    bool scram;
 };
 
 static const struct {
@@ -74,6 +79,7 @@ int relay_sasl_new(struct relay_sasl **out, const char *offered, size_t offered_
         return err_set(e, "the server offers none of SCRAM-SHA-256, PLAIN and LOGIN");
     s = mem_alloc(sizeof *s);
     *mechanism = mechanisms[i].name;
+    s->scram = strncmp(*mechanism, "SCRAM-", 6) == 0;
     *first = (struct relay_sasl_step){0};
     r = start(s, mechanisms[i].name, user, password, e);
     if (r == 0 && !mechanisms[i].server_first)
@@ -84,8 +90,28 @@ int relay_sasl_new(struct relay_sasl **out, const char *offered, size_t offered_
     return r;
 }
 
+/* RFC 5802 7, server-first-message: "r=...,s=...,i=4096". It is the server that says how often its hash is to be made. */
+static bool is_endless(const char *challenge, size_t n)
+{
+    const char *end = challenge + n, *at = challenge;
+
+    while (at < end) {
+        const char *comma = memchr(at, ',', (size_t)(end - at));
+        size_t len = (size_t)((comma ? comma : end) - at);
+        uint64_t rounds;
+
+        if (len > 2 && memcmp(at, "i=", 2) == 0 &&
+            (!text_u64((struct span){at + 2, len - 2}, &rounds) || rounds > ROUNDS_MOST))
+            return true;
+        at += len + 1;
+    }
+    return false;
+}
+
 int relay_sasl_step(struct relay_sasl *s, const char *challenge, size_t n, struct relay_sasl_step *next, struct err *e)
 {
+    if (s->scram && is_endless(challenge, n))
+        return err_set(e, "the server asks for more than %u rounds of SCRAM", ROUNDS_MOST);
     return step(s, challenge, n, next, e);
 }
 

@@ -106,6 +106,37 @@ START_TEST(scram_waits_for_the_servers_proof)
 }
 END_TEST
 
+static int answer_to(const char *iterations, struct err *e)
+{
+    struct relay_sasl *c;
+    struct relay_sasl_step mine;
+    const char *mechanism;
+    char challenge[300];
+    int rc;
+
+    ck_assert_int_eq(relay_sasl_new(&c, "SCRAM-SHA-256", 13, "alice", "secret", &mechanism, &mine, e), 0);
+    snprintf(challenge, sizeof challenge, "%smore,s=QSXCR+Q6sek8bf92,i=%s", strstr(mine.response, "r="), iterations);
+    rc = relay_sasl_step(c, challenge, strlen(challenge), &mine, e);
+    relay_sasl_free(&c);
+    return rc;
+}
+
+/* The server says how often its hash is to be made. A billion times would be an hour in which this process does nothing
+ * else, for any next hop. */
+START_TEST(scram_with_rounds_without_end)
+{
+    static const char *const many[] = {"600001", "1000000000", "18446744073709551617", "0001000000000"};
+    struct err e = {""};
+
+    ck_assert_int_eq(answer_to("4096", &e), 0);
+    ck_assert_int_eq(answer_to("100000", &e), 0);
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++) {
+        ck_assert_msg(answer_to(many[i], &e) < 0, "i=%s", many[i]);
+        ck_assert_msg(i > 1 || strstr(e.text, "rounds"), "i=%s: %s", many[i], e.text);
+    }
+}
+END_TEST
+
 START_TEST(none_of_them)
 {
     struct relay_sasl *c;
@@ -119,4 +150,5 @@ START_TEST(none_of_them)
 }
 END_TEST
 
-SUITE_MAIN("relay_sasl", each_mechanism, a_wrong_password, scram_waits_for_the_servers_proof, none_of_them)
+SUITE_MAIN("relay_sasl", each_mechanism, a_wrong_password, scram_waits_for_the_servers_proof,
+           scram_with_rounds_without_end, none_of_them)
