@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "sink/queue_table.h"
+
 static const char *const verb_name[] = {"list", "show", "retry", "hold", "release", "delete", "flush", "status"};
 
 static struct span next_word(struct span *rest)
@@ -61,7 +63,7 @@ static int take_which(struct queue_request *out, struct span w, struct err *e)
     if (value_of(w, "domain=", &v)) {
         if (v.n == 0 || take_text(out->domain, sizeof out->domain, v, "domain", e) < 0)
             return v.n ? -1 : err_set(e, "domain= needs a domain");
-        text_lower(out->domain, v.n);
+        queue_table_plain_domain(out->domain, v);
         return 0;
     }
     if (value_of(w, "from=", &v)) {

@@ -39,7 +39,7 @@ struct queue_request {
     enum queue_verb verb;
     bool all, held;
     char id[QUEUE_FILE_ID_MOST + 1]; /* "": any */
-    char domain[256];                /* lower case, "": any */
+    char domain[256];                /* as queue_table_plain_domain() has it, "": any */
     char from[QUEUE_FILE_TEXT_MOST + 1];
     bool by_sender;   /* from is meant: "" is the null sender */
     int64_t older_us; /* 0: any age */

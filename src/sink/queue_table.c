@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/conf_idn.h"
+
 #define LAST_CHANCE_US (INT64_C(15) * 60 * 1000000) /* for the last try, when its time is over */
 
 /* ---- by name */
@@ -103,19 +105,28 @@ static void destination_put(struct queue_table *t, struct queue_destination *d)
     free(d);
 }
 
-void queue_table_domain(char dst[256], struct peer_text address)
+void queue_table_plain_domain(char dst[256], struct span domain)
 {
-    const char *at = address.n ? memrchr(address.p, '@', address.n) : NULL;
-    size_t n = at ? address.n - (size_t)(at + 1 - address.p) : 0;
+    char ascii[CONF_IDN_LEN];
+    size_t n = domain.n < 255 ? domain.n : 255;
+    struct err e;
 
-    if (n > 255)
-        n = 255;
     if (n)
-        memcpy(dst, at + 1, n);
+        memcpy(dst, domain.p, n);
     while (n && dst[n - 1] == '.')
         n--;
     dst[n] = '\0';
     text_lower(dst, n);
+    if (conf_idn_ascii(ascii, (struct span){dst, n}, &e) == 0)
+        memcpy(dst, ascii, strlen(ascii) + 1);
+}
+
+void queue_table_domain(char dst[256], struct peer_text address)
+{
+    const char *at = address.n ? memrchr(address.p, '@', address.n) : NULL;
+
+    queue_table_plain_domain(dst, at ? (struct span){at + 1, address.n - (size_t)(at + 1 - address.p)}
+                                     : (struct span){"", 0});
 }
 
 /* ---- by time */

@@ -92,7 +92,9 @@ void queue_table_forgive(struct queue_table *t, struct queue_destination *d);
 
 /* When a recipient whose last moment was give_up_us is given up even if its destination let nobody try. */
 int64_t queue_table_over_us(const struct queue_table *t, int64_t give_up_us);
-/* Domain of an address, lower case, without its last dot. */
+/* A domain as the DNS is asked for it: lower case, without its last dot, an A-label (RFC 6531 3.2). What has none stays. */
+void queue_table_plain_domain(char dst[256], struct span domain);
+/* That of an address. */
 void queue_table_domain(char dst[256], struct peer_text address);
 bool queue_job_has(const struct queue_table *t, const struct queue_job *j, const struct queue_rcpt *r);
 uint32_t queue_table_random(struct queue_table *t);

@@ -43,6 +43,8 @@ null MX 0 .
 alone A 127.0.1.1
 txt TXT "no host"
 gone MX 10 nowhere
+xn--bcher-kva MX 10 utf8
+utf8 A 127.0.2.1
 """
 # each name its own address, so that each can have a server of its own kind
 SIGNED = """
@@ -107,10 +109,10 @@ class Mx(DaemonTest):
         d.write()
         d.start()
 
-    def send(self, *to):
+    def send(self, *to, params=""):
         with self.d.client("inside") as c:
             c.hello()
-            got = c.deliver(BODY, to=to, sender="alice@example.test")
+            got = c.deliver(BODY, to=to, sender="alice@example.test", params=params)
             self.assertEqual(got.code, 250, got)
             c.expect("QUIT", 221)
 
@@ -172,6 +174,14 @@ class Mx(DaemonTest):
     def test_implicit_mx(self):
         self.send("a@alone.plain.example")
         self.taken("127.0.1.1")
+        self.gone()
+
+    def test_a_domain_in_letters_of_its_own(self):
+        """RFC 6531 3.2: it is looked up as an A-label, and goes over the wire as it was written."""
+        self.hops["127.0.2.1"].offers = ["SMTPUTF8"]
+        to = "a@B\u00fccher.plain.example"
+        self.send(to.encode().decode("latin-1"), params=" SMTPUTF8")
+        self.assertEqual(self.taken("127.0.2.1")[0][1], [to])
         self.gone()
 
     def test_null_mx(self):
