@@ -24,8 +24,9 @@ static struct verdict judge(const struct smtp_client *c, enum smtp_client_failur
     v.content = c->state == CLIENT_CONTENT || c->state == CLIENT_END;
     /* Servers refuse, and hang up, with commands of ours still unread: what they said counts. But
      * when a reply did not come, or one came too many, those before it may stand in the wrong
-     * places. */
-    v.credit = v.content || why == SMTP_CLIENT_LOST || why == SMTP_CLIENT_SERVER_CLOSING || !c->offers.pipelining;
+     * places. RSET behind a group that was refused has none too many before it as long as it is not answered. */
+    v.credit = v.content || why == SMTP_CLIENT_LOST || why == SMTP_CLIENT_SERVER_CLOSING || !c->offers.pipelining ||
+               (c->state == CLIENT_RSET && why == SMTP_CLIENT_TIMED_OUT);
     /* A connection that was kept may have ended long ago: that is no failure of this message. */
     v.untried = c->transactions > 1 && why != SMTP_CLIENT_CONTENT;
     v.in_doubt = c->state == CLIENT_END && why != SMTP_CLIENT_SERVER_CLOSING;

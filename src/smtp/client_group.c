@@ -170,7 +170,8 @@ static void end_of_group(struct smtp_client *c)
         end_without_recipients(c);
     } else {
         client_group_refuse_accepted(c, SMTP_CLIENT_AT_DATA);
-        client_message_settle(c);
+        if (!c->offers.pipelining) /* else by RSET's reply: after one too many DATA's own refusal would stand there */
+            client_message_settle(c);
         if (reset)
             client_message_next_after(c, "RSET", CLIENT_RSET);
         else

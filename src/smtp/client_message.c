@@ -257,10 +257,13 @@ void client_message_next_after(struct smtp_client *c, const char *command, enum 
 
 void client_message_after_reply(struct smtp_client *c)
 {
-    if (c->in.code == 421)
+    if (c->in.code == 421) {
         client_fail_closing(c);
-    else if (c->in.code >= 300 && (c->state == CLIENT_RSET || c->in.code < 400))
+    } else if (c->in.code >= 300 && (c->state == CLIENT_RSET || c->in.code < 400)) {
         client_fail_out_of_step(c);
-    else
+    } else {
+        if (c->chosen_count) /* they waited for this */
+            client_message_settle(c);
         client_message_next(c);
+    }
 }
