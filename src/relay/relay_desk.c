@@ -165,6 +165,7 @@ int relay_desk_open(struct relay_task *t, const struct relay_candidate *k, enum 
     struct relay_link *l = mem_alloc(sizeof *l);
 
     l->desk = d;
+    l->opened_us = loop_now_us(d->setup.loop);
     l->route = r;
     l->transfer = t;
     l->host = mem_str(k->host);
@@ -205,6 +206,13 @@ void relay_desk_leave(struct relay_task *t)
 
 /* ---- events of a connection */
 
+static bool is_old(const struct relay_link *l)
+{
+    const struct relay_desk *d = l->desk;
+
+    return loop_now_us(d->setup.loop) - l->opened_us >= (int64_t)d->setup.kept_seconds * 1000000;
+}
+
 static void on_ready(void *arg, struct relay_conn *c, bool reusable)
 {
     struct relay_link *l = arg;
@@ -212,7 +220,7 @@ static void on_ready(void *arg, struct relay_conn *c, bool reusable)
 
     if (l->transfer) {
         relay_task_ready(l->transfer, reusable);
-    } else if (!reusable || d->idle >= d->setup.idle_most) {
+    } else if (!reusable || is_old(l) || d->idle >= d->setup.idle_most) {
         relay_conn_quit(c);
     } else {
         l->idle = true;

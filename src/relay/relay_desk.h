@@ -51,7 +51,7 @@ struct relay_link {
     const struct relay_route *route;
     struct relay_task *transfer; /* NULL: idle, or about to end */
     bool idle, start;            /* start: a transfer took it and has not been told */
-    int64_t idle_since_us;
+    int64_t opened_us, idle_since_us;
 };
 
 struct relay_desk {

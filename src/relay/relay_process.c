@@ -13,6 +13,7 @@
 #define CONNECT_SECONDS                                                                                                \
     30 /* RFC 5321 says nothing of connections; with eight addresses to try, five minutes each is no life */
 #define IDLE_SECONDS 30
+#define KEPT_SECONDS 300
 #define IDLE_MOST 100
 #define COUNT_AT_ONCE 65536
 
@@ -299,6 +300,7 @@ int relay_run(const struct relay_setup *s)
                                  .hostname = s->hostname,
                                  .connect_timeout = CONNECT_SECONDS,
                                  .idle_seconds = IDLE_SECONDS,
+                                 .kept_seconds = KEPT_SECONDS,
                                  .idle_most = IDLE_MOST};
     struct verify_desk_setup v = verify_desk_default;
     struct watch *dns = NULL;

@@ -42,7 +42,8 @@ struct relay_desk_setup {
     struct tls_client *tls;
     struct dns *dns; /* NULL: no route needs names */
     const char *hostname;
-    unsigned connect_timeout, idle_seconds; /* how long a connection is kept */
+    unsigned connect_timeout, idle_seconds; /* how long a connection is kept without a message */
+    unsigned kept_seconds; /* ... and at all: names, addresses and certificates may be others by then */
     unsigned idle_most;
 };
 struct relay_desk *relay_desk_new(const struct relay_desk_setup *s);

@@ -15,6 +15,7 @@ static struct tls_client *tls;
 static struct relay_desk *desk;
 static struct cert_source pair;
 static char ca_file[64];
+static unsigned kept_seconds = 300;
 
 struct told {
     bool done;
@@ -70,8 +71,11 @@ static void on_tick(void *arg)
 
 static void begin(void)
 {
-    struct relay_desk_setup s = {
-        .hostname = "relay.example.org", .connect_timeout = 5, .idle_seconds = 60, .idle_most = 10};
+    struct relay_desk_setup s = {.hostname = "relay.example.org",
+                                 .connect_timeout = 5,
+                                 .idle_seconds = 60,
+                                 .kept_seconds = kept_seconds,
+                                 .idle_most = 10};
     struct err e;
     int fd;
 
@@ -311,6 +315,29 @@ START_TEST(one_connection_for_two_messages)
 }
 END_TEST
 
+/* Messages that follow each other fast must not keep a connection for ever: DNS, TLSA records and certificates change. */
+START_TEST(a_connection_that_is_old)
+{
+    const char *scripts[] = {HELLO "S: 250-mx.example.test\nS: 250 PIPELINING\n" MAIL_A TAKEN "\nC: QUIT\nS: 221 bye",
+                             HELLO "S: 250-mx.example.test\nS: 250 PIPELINING\n" MAIL_A TAKEN, NULL};
+    struct server s;
+    struct relay_route r;
+    struct told t;
+
+    kept_seconds = 0;
+    begin();
+    s = server_start(scripts, &pair);
+    r = route(&s, RELAY_TLS_NONE);
+    transfer(&r, 1, &t);
+    ck_assert_int_eq(t.outcome[0], RELAY_RELAYED);
+    transfer(&r, 1, &t);
+    ck_assert_msg(t.outcome[0] == RELAY_RELAYED, "%s", t.text[0]);
+    let_go();
+    server_end_well(&s);
+    end();
+}
+END_TEST
+
 /* A kept connection that the server has closed in the meantime costs nobody a deferral. */
 START_TEST(a_kept_connection_that_is_over)
 {
@@ -511,5 +538,6 @@ END_TEST
 
 SUITE_MAIN("relay_task", a_reply_without_end, a_bdat_is_refused_while_content_waits, in_clear, in_tls_verified,
            another_name_is_not_verified, required_and_not_offered, a_broken_handshake_and_once_more_in_clear,
-           each_recipient_its_own, one_connection_for_two_messages, a_kept_connection_that_is_over, nobody_there,
-           broken_in_the_middle, a_message_that_is_impossible_there, refused_at_the_greeting, with_a_login)
+           each_recipient_its_own, one_connection_for_two_messages, a_connection_that_is_old,
+           a_kept_connection_that_is_over, nobody_there, broken_in_the_middle, a_message_that_is_impossible_there,
+           refused_at_the_greeting, with_a_login)

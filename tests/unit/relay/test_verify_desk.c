@@ -65,8 +65,11 @@ static struct verify_client *another_client(void)
 
 static void begin_with(const struct server *s, const struct verify_desk_setup *setup)
 {
-    struct relay_desk_setup r = {
-        .hostname = "relay.example.org", .connect_timeout = 20, .idle_seconds = 60, .idle_most = 10};
+    struct relay_desk_setup r = {.hostname = "relay.example.org",
+                                 .connect_timeout = 20,
+                                 .idle_seconds = 60,
+                                 .kept_seconds = 300,
+                                 .idle_most = 10};
     struct verify_desk_setup v = *setup;
     struct err e;
     int fd;
