@@ -125,11 +125,26 @@ void relay_candidate_tlsa(struct relay_candidate *k, struct dns_tlsa_set *s)
 
 /* ---- connections */
 
+/* RFC 7672 3.2.2: where a CA that the TLSA records name has signed (usage 2), "the original next-hop domain used in the MX
+ * lookup MUST be included as a second reference identifier". Usage 3 is about no name, so that connections serve many. */
+static const char *other_name(const struct relay_task *t, const struct relay_candidate *k, enum relay_tls tls)
+{
+    for (unsigned i = 0; tls == RELAY_TLS_DANE && k->mx && i < k->tlsa_count; i++)
+        if (k->tlsa[i].usage == 2)
+            return t->job->domain;
+    return t->job->route->also;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a ? b && strcmp(a, b) == 0 : !b;
+}
+
 static bool same_place(const struct relay_link *l, const struct relay_task *t, const struct relay_candidate *k,
                        enum relay_tls tls)
 {
     return l->route == t->job->route && l->hop.tls == tls && addr_equal(&l->hop.address, &k->address) &&
-           (l->host ? k->host && strcmp(l->host, k->host) == 0 : !k->host);
+           same_text(l->host, k->host) && same_text(l->also, other_name(t, k, tls));
 }
 
 bool relay_desk_take(struct relay_task *t, const struct relay_candidate *k, enum relay_tls tls)
@@ -154,6 +169,7 @@ static void free_link(struct relay_link *l)
         l->next->link = l->link;
     l->desk->idle -= l->idle;
     free(l->host);
+    free(l->also);
     free_tlsa(l->tlsa, l->hop.tlsa_count);
     free(l);
 }
@@ -169,10 +185,11 @@ int relay_desk_open(struct relay_task *t, const struct relay_candidate *k, enum 
     l->route = r;
     l->transfer = t;
     l->host = mem_str(k->host);
+    l->also = mem_str(other_name(t, k, tls));
     l->tlsa = copy_tlsa(k->tlsa, tls == RELAY_TLS_DANE ? k->tlsa_count : 0);
     l->hop = (struct relay_hop){.address = k->address,
                                 .host = l->host,
-                                .also = r->also,
+                                .also = l->also,
                                 .trust = r->trust,
                                 .lmtp = r->lmtp,
                                 .implicit_tls = r->implicit_tls,

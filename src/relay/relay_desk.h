@@ -46,7 +46,7 @@ struct relay_link {
     struct relay_desk *desk;
     struct relay_conn *conn;
     struct relay_hop hop;
-    char *host;            /* hop.host */
+    char *host, *also;     /* hop.host, hop.also */
     struct tls_tlsa *tlsa; /* hop.tlsa */
     const struct relay_route *route;
     struct relay_task *transfer; /* NULL: idle, or about to end */

@@ -67,6 +67,10 @@ half MX 10 mx.half
 mx.half A 127.0.2.2
 mx.half AAAA {address}
 _25._tcp.mx.half TLSA 3 1 1 {right}
+own MX 10 mx.own
+other MX 10 mx.own
+mx.own A 127.0.2.3
+_25._tcp.mx.own TLSA 2 1 1 {ca}
 without MX 10 mx.without
 mx.without A 127.0.2.2
 spare MX 10 mx.bad
@@ -86,20 +90,21 @@ class Mx(DaemonTest):
     def setUp(self):
         d = self.d = self.prepared(listeners={"inside": {"tls": "off", "relay-from": '{"127.0.0.1"}'}})
         self.hops = {}
-        for host in ("127.0.1.1", "127.0.1.2", "127.0.2.1", "127.0.2.2"):
+        for host in ("127.0.1.1", "127.0.1.2", "127.0.2.1", "127.0.2.2", "127.0.2.3"):
             self.hops[host] = Hop(at=(host, 25)).up()
             self.addCleanup(self.hops[host].down)
         # nobody's CA has signed it: only DANE can tell that it is right
         chain, key = d.dir / "mx.pem", d.dir / "mx-key.pem"
         d.ca.issue(chain, key, name="unknown.test", self_signed=True)
-        public = run("openssl", "pkey", "-in", key, "-pubout", "-outform", "DER").stdout
-        self.right = hashlib.sha256(public).hexdigest()
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(chain, key)
-        self.hops["127.0.2.1"].tls = tls
+        self.right = self.public_key(key)
+        self.hops["127.0.2.1"].tls = self.context(chain, key)
+        # a CA that only DANE trusts, and a certificate that names the domain and not the host
+        chain, key = d.dir / "own.pem", d.dir / "own-key.pem"
+        d.ca.issue(chain, key, name="own.signed.example")
+        self.hops["127.0.2.3"].tls = self.context(chain, key)
         wrong, forged = (hashlib.sha256(x).hexdigest() for x in (b"another key", b"what the owner signed"))
         self.dns = dns_zone.NameServer(d.dir / "dns", {"plain.example": PLAIN, "signed.example": SIGNED.format(
-            right=self.right, wrong=wrong, forged=forged, address="2001:db8::7")}, signed=["signed.example"], silent=["_25._tcp.mx.lost.signed.example"],
+            right=self.right, wrong=wrong, forged=forged, address="2001:db8::7", ca=self.public_key(d.ca.key))}, signed=["signed.example"], silent=["_25._tcp.mx.lost.signed.example"],
             forge=[(forged, self.right), ("2001:db8::7", "2001:db8::8")])
         self.dns.start()
         self.addCleanup(self.dns.stop)
@@ -108,6 +113,16 @@ class Mx(DaemonTest):
                    f'dns {{ resolver = {{"127.0.0.1:{self.dns.port}"}} trust-anchor = "{self.dns.anchor}" }}\n')
         d.write()
         d.start()
+
+    @staticmethod
+    def public_key(key):
+        return hashlib.sha256(run("openssl", "pkey", "-in", key, "-pubout", "-outform", "DER").stdout).hexdigest()
+
+    @staticmethod
+    def context(chain, key):
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(chain, key)
+        return tls
 
     def send(self, *to, params=""):
         with self.d.client("inside") as c:
@@ -220,6 +235,22 @@ class Mx(DaemonTest):
         event = self.d.wait_event("queue.relayed")[0]
         self.assertRegex(event, r'remote=\S*127\.0\.2\.1\S* .*tls="TLSv1\.3 \S+, verified by DANE')
         self.gone()
+
+    def test_a_ca_of_its_own_and_the_name_of_the_domain(self):
+        """RFC 7672 3.2.2: with usage 2 the certificate may name the domain that the mail is for, in place of the host."""
+        self.send("a@own.signed.example")
+        self.assertTrue(self.taken("127.0.2.3")[0][3])
+        self.assertIn("DANE", self.d.wait_event("queue.relayed")[0])
+        self.gone()
+
+    def test_a_ca_of_its_own_and_the_name_of_another_domain(self):
+        """Also over a connection that another domain's name has opened."""
+        self.send("a@own.signed.example")
+        self.taken("127.0.2.3")
+        self.gone()
+        self.send("a@other.signed.example")
+        self.d.wait_event("queue.deferred", count=2)
+        self.assertEqual(len(self.hops["127.0.2.3"].messages()), 1)
 
     def test_dane_that_does_not_match(self):
         self.send("a@bad.signed.example")
