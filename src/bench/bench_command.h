@@ -39,6 +39,7 @@ int bench_options_pki(const struct bench_options *o);
 
 int bench_cmd_serve(const struct bench_options *o);
 int bench_cmd_list(const struct bench_options *o);
+int bench_cmd_facts(const struct bench_options *o);
 int bench_cmd_show(const struct bench_options *o);
 int bench_cmd_pki(const struct bench_options *o);
 int bench_cmd_run(const struct bench_options *o);

@@ -61,7 +61,8 @@ static bool obey_end(struct bench_conn *c, enum bench_then then)
     case BENCH_HALF_CLOSE:
         (void)shutdown(c->fd, SHUT_WR);
         return false;
-    default: /* hang */
+    default: /* hang: whoever ends it now is the sender */
+        c->hung = true;
         return false;
     }
 }
@@ -297,7 +298,7 @@ static bool hear(struct bench_conn *c)
             return true;
     }
     if (n < 0) {
-        bench_conn_end(c, c->deaf ? "server" : "client");
+        bench_conn_end(c, c->deaf && !c->hung ? "server" : "client");
         return true;
     }
     want(c);

@@ -17,6 +17,7 @@ static const struct {
     {"pki", "DIR", "make the certificates there", bench_cmd_pki},
     {"list", "[GLOB]", "the scenarios: name, section, what the server does", bench_cmd_list},
     {"show", "NAME", "one of them, and what a correct sender does", bench_cmd_show},
+    {"facts", "", "the words that expect speaks of, and what they mean", bench_cmd_facts},
     {"transcript", "FILE", "a session as text: C: and S:, times, where TLS begins", bench_cmd_transcript},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -43,7 +44,7 @@ static void usage(FILE *f)
             "  --out DIR         transcripts go there; bench-out when not given (serve, run)\n"
             "  --pki DIR         certificates, made when missing; bench-pki when not given (serve, run)\n"
             "  --seed N          for scenarios with a chance; 1 when not given\n"
-            "  --json            for programs (list, show)\n\n"
+            "  --json            for programs (list, show, facts)\n\n"
             "Exit codes: 0 fine, 1 a scenario failed (run), 2 failure, 64 usage.\n");
 }
 

@@ -38,7 +38,7 @@ struct bench_conn {
     int64_t deadline_us, heard_us;
     bool hello_seen;
     bool peeking; /* for the ClientHello, before anybody answers it */
-    bool handshaking, deaf, ended, wants_write, idle_said;
+    bool handshaking, deaf, hung, ended, wants_write, idle_said;
     bool held; /* nothing is read until some of what is to be done is done */
     char client[ADDR_TEXT];
 };

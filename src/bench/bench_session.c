@@ -136,6 +136,21 @@ static void work(struct bench_session *s)
         buf_clear(&s->in);
 }
 
+/* A handshake that nobody agreed to: no line of SMTP begins like its record, which is dropped. */
+static void drop_client_hello(struct bench_session *s)
+{
+    const unsigned char *p = (const unsigned char *)buf_data(&s->in);
+    size_t n = s->in.len;
+
+    if (n >= 5 && p[0] == 0x16 && p[1] == 3 && s->mode == BENCH_LINES && !s->in_tls && !s->hello_left) {
+        s->hello_left = 5u + (size_t)(p[3] << 8 | p[4]);
+        bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_LINT, .text = SPAN("client-hello-in-clear")});
+    }
+    n = n < s->hello_left ? n : s->hello_left;
+    s->hello_left -= n;
+    buf_consume(&s->in, n);
+}
+
 void bench_session_feed(struct bench_session *s, const void *p, size_t n, int64_t now_s)
 {
     s->now_s = now_s;
@@ -144,6 +159,7 @@ void bench_session_feed(struct bench_session *s, const void *p, size_t n, int64_
         bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_LINT, .text = SPAN("early-talker")});
     }
     buf_append(&s->in, p, n);
+    drop_client_hello(s);
     work(s);
 }
 

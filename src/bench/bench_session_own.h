@@ -34,6 +34,7 @@ struct bench_session {
     struct bench_wish wishes[BENCH_WISHES];
     unsigned wish_count, number, waiting; /* waiting: of .first */
     struct buf in;
+    size_t hello_left; /* of a ClientHello that came in clear */
     struct bench_todo *first, **last, *given;
     struct bench_content content;
     uint64_t chunk_left, reached; /* reached: steps at BODY have been looked at up to this octet */

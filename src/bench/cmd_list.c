@@ -78,6 +78,8 @@ static void print_scenario(const struct bench_scenario *s)
         print_words("forbids", s->expect[p].forbid);
         if (s->expect[p].wait)
             printf("    after    %s\n", s->expect[p].wait);
+        if (s->expect[p].undecided)
+            printf("    undecided: %s\n", s->expect[p].undecided);
     }
 }
 

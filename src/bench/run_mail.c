@@ -10,8 +10,6 @@
 #include "base/text.h"
 #include "bench/bench_session.h"
 
-#define DOMAIN "bench.test"
-
 struct run_mail {
     char *messages[BENCH_MESSAGES_MOST], *smuggling; /* paths; the second for section L */
 };
@@ -25,7 +23,7 @@ static void put_head(FILE *f, unsigned number)
 
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S +0000", gmtime_r(&now, &tm));
     fprintf(f,
-            "From: sender@example.org\r\nTo: rcpt@" DOMAIN "\r\nSubject: test %u\r\nDate: %s\r\n"
+            "From: sender@example.org\r\nTo: rcpt@" RUN_MAIL_DOMAIN "\r\nSubject: test %u\r\nDate: %s\r\n"
             "Message-ID: <test-%u.%lld@example.org>\r\n\r\n",
             number, date, number, (long long)now);
 }
@@ -36,7 +34,7 @@ static void put_smuggled(FILE *f)
     for (unsigned i = 0; i < BENCH_NEAR_ENDS; i++) {
         fprintf(f, "%s:", bench_near_end[i].name);
         fwrite(bench_near_end[i].bytes, 1, bench_near_end[i].n, f);
-        fprintf(f, "MAIL FROM:<smuggled@example.org>\r\nRCPT TO:<rcpt@" DOMAIN ">\r\nDATA\r\n"
+        fprintf(f, "MAIL FROM:<smuggled@example.org>\r\nRCPT TO:<rcpt@" RUN_MAIL_DOMAIN ">\r\nDATA\r\n"
                    "Subject: smuggled\r\n\r\nx\r\n");
     }
 }
@@ -107,13 +105,13 @@ void run_mail_words(const struct run_mail *m, const struct bench_scenario *s, ch
     const char *first = smuggling ? m->smuggling : m->messages[0];
     struct buf rcpts = {0}, messages = {0};
 
-    append(&rcpts, "BENCH_RCPTS=", s->recipients[0], "@" DOMAIN);
+    append(&rcpts, "BENCH_RCPTS=", s->recipients[0], "@" RUN_MAIL_DOMAIN);
     for (char **r = s->recipients + 1; *r; r++)
-        append(&rcpts, " ", *r, "@" DOMAIN);
+        append(&rcpts, " ", *r, "@" RUN_MAIL_DOMAIN);
     append(&messages, "BENCH_MESSAGES=", first, "");
     for (unsigned i = 1; i < s->messages && !smuggling; i++)
         append(&messages, " ", m->messages[i], "");
-    words[0] = mem_printf("BENCH_RCPT=%s@%s", s->recipients[0], DOMAIN);
+    words[0] = mem_printf("BENCH_RCPT=%s@%s", s->recipients[0], RUN_MAIL_DOMAIN);
     words[1] = word_of(&rcpts);
     words[2] = mem_printf("BENCH_MESSAGE=%s", first);
     words[3] = word_of(&messages);

@@ -5,6 +5,8 @@
 
 #include "bench/scenario.h"
 
+#define RUN_MAIL_DOMAIN "bench.test" /* of all recipients */
+
 struct run_mail;
 
 /* Writes the messages below dir, which is there. -1 and e. */

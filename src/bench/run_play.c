@@ -79,6 +79,16 @@ static int open_port(struct run_play *p, struct err *e)
     return p->port ? 0 : -1;
 }
 
+static void want(struct run_play *p)
+{
+    for (char **r = p->result->scenario->recipients; *r; r++) {
+        char *to = mem_printf("%s@%s", *r, RUN_MAIL_DOMAIN);
+
+        bench_facts_want(&p->facts, to);
+        free(to);
+    }
+}
+
 int run_play_start(struct run_play **out, const struct run_play_setup *s, struct err *e)
 {
     struct run_play *p = mem_alloc(sizeof *p);
@@ -95,6 +105,7 @@ int run_play_start(struct run_play **out, const struct run_play_setup *s, struct
         for (size_t i = 0; words[i]; i++)
             free(words[i]);
     }
+    want(p);
     p->begun_us = clock_now().mono_us;
     p->until_us = p->begun_us + s->options->timeout_s * INT64_C(1000000);
     if (rc < 0)
@@ -188,6 +199,8 @@ static void judge(struct run_play *p)
     struct run_result *t = p->result;
     struct bench_verdict *v = &t->verdict;
 
+    if (!p->setup.options->queue && !p->late) /* exit 0: all was delivered */
+        bench_facts_claim(&p->facts, p->code == 0);
     bench_judge(v, t->scenario, p->setup.policy, &p->facts, !p->setup.options->queue && !p->late);
     t->judged = true;
     if (p->late && v->result != BENCH_FAIL) {

@@ -122,6 +122,7 @@ void bench_scenario_free(struct bench_scenario *s)
         free_list(s->expect[p].forbid);
         free_list(s->expect[p].demand);
         free(s->expect[p].wait);
+        free(s->expect[p].undecided);
     }
     memset(s, 0, sizeof *s);
 }

@@ -95,11 +95,12 @@ struct bench_step {
 
 enum bench_policy { BENCH_OPPORTUNISTIC, BENCH_REQUIRED, BENCH_VERIFIED, BENCH_POLICIES };
 
-/* What a sender of one policy must have done, in words of verdict.h. */
+/* What a sender of one policy must have done, in words of bench_facts.h. */
 struct bench_expect {
     bool given;
     char **forbid, **demand; /* NULL-terminated lists */
     char *wait;              /* what must have happened before silence means something, for the reader; NULL: nothing */
+    char *undecided;         /* why a server cannot see whether it was right; NULL: it can */
 };
 
 struct bench_ehlo {

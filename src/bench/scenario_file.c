@@ -154,16 +154,45 @@ static int step_of(cfg_t *sec, struct bench_step *s)
     return 0;
 }
 
+/* `any` and the policy's own add up, in whichever order they stand. */
+static void more_words(char ***list, cfg_t *sec, const char *option)
+{
+    unsigned have = 0, n = cfg_size(sec, option);
+
+    while (*list && (*list)[have])
+        have++;
+    *list = mem_grow(*list, (have + n + 1) * sizeof **list);
+    for (unsigned i = 0; i < n; i++)
+        (*list)[have + i] = mem_str(cfg_getnstr(sec, option, i));
+    (*list)[have + n] = NULL;
+}
+
+static void one_text(char **text, cfg_t *sec, const char *option)
+{
+    if (!cfg_getstr(sec, option))
+        return;
+    free(*text);
+    *text = text_of(sec, option);
+}
+
 static int expect_of(cfg_t *sec, struct bench_scenario *s)
 {
-    int p = bench_policy_find(cfg_title(sec));
+    bool any = strcmp(cfg_title(sec), "any") == 0;
+    int only = bench_policy_find(cfg_title(sec));
 
-    if (p < 0)
-        return complain(sec, "expect", "opportunistic, required or verified");
-    s->expect[p].given = true;
-    s->expect[p].forbid = list_of(sec, "forbid");
-    s->expect[p].demand = list_of(sec, "demand");
-    s->expect[p].wait = text_of(sec, "wait");
+    if (only < 0 && !any)
+        return complain(sec, "expect", "opportunistic, required, verified or any");
+    for (int p = 0; p < BENCH_POLICIES; p++) {
+        struct bench_expect *x = &s->expect[p];
+
+        if (!any && p != only)
+            continue;
+        x->given = true;
+        more_words(&x->forbid, sec, "forbid");
+        more_words(&x->demand, sec, "demand");
+        one_text(&x->wait, sec, "wait");
+        one_text(&x->undecided, sec, "undecided");
+    }
     return 0;
 }
 
@@ -309,6 +338,7 @@ static cfg_opt_t expect_options[] = {
     CFG_STR_LIST("forbid", NULL, CFGF_NODEFAULT),
     CFG_STR_LIST("demand", NULL, CFGF_NODEFAULT),
     CFG_STR("wait", NULL, CFGF_NODEFAULT),
+    CFG_STR("undecided", NULL, CFGF_NODEFAULT),
     CFG_END(),
 };
 static cfg_opt_t select_options[] = {

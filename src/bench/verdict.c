@@ -2,144 +2,28 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
-static const char *const names[BENCH_FACTS] = {
-    [BENCH_F_SESSION] = "session",
-    [BENCH_F_EARLY] = "early-talker",
-    [BENCH_F_MAIL] = "mail",
-    [BENCH_F_MAIL_CLEAR] = "mail-in-clear",
-    [BENCH_F_AUTH] = "auth",
-    [BENCH_F_AUTH_CLEAR] = "auth-in-clear",
-    [BENCH_F_TLS] = "tls",
-    [BENCH_F_STARTTLS_TLS] = "starttls-in-tls",
-    [BENCH_F_NO_EHLO] = "no-ehlo-after-tls",
-    [BENCH_F_PIPELINED] = "pipelined",
-    [BENCH_F_CONTENT] = "content",
-    [BENCH_F_DELIVERED] = "delivered",
-    [BENCH_F_DUPLICATE] = "duplicate",
-    [BENCH_F_RETRIED] = "retried",
-    [BENCH_F_BARE_LF] = "bare-lf",
-    [BENCH_F_BARE_CR] = "bare-cr",
-    [BENCH_F_NEAR_END] = "near-end",
-    [BENCH_F_UNSTUFFED] = "unstuffed",
-    [BENCH_F_SMUGGLED] = "smuggled",
+/* Who must have TLS says nothing that matters without it, in no session and whatever the server did (RFC 3207 6). */
+static const enum bench_fact never_in_clear[] = {BENCH_F_MAIL_CLEAR, BENCH_F_AUTH_CLEAR};
+static const struct {
+    const enum bench_fact *list;
+    unsigned count;
+} of_policy[BENCH_POLICIES] = {
+    [BENCH_REQUIRED] = {never_in_clear, 2},
+    [BENCH_VERIFIED] = {never_in_clear, 2},
 };
 
-const char *bench_fact_name(enum bench_fact f)
+const char *bench_policy_forbids(enum bench_policy p, unsigned i)
 {
-    return names[f];
+    return i < of_policy[p].count ? bench_fact_name(of_policy[p].list[i]) : NULL;
 }
 
-static int find(const char *name)
+const char *bench_result_name(enum bench_result r)
 {
-    for (int i = 0; i < BENCH_FACTS; i++)
-        if (strcmp(names[i], name) == 0)
-            return i;
-    return -1;
+    static const char *const words[] = {"pass", "fail", "undecided"};
+
+    return words[r];
 }
-
-/* ---- facts */
-
-static const char *str(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-
-    return s ? s : "";
-}
-
-static void see(struct bench_facts *f, enum bench_fact fact, const json_t *line)
-{
-    if (f->fact[fact].seen)
-        return;
-    f->fact[fact].seen = true;
-    f->fact[fact].seq = (unsigned)json_integer_value(json_object_get(line, "seq"));
-    snprintf(f->fact[fact].sid, sizeof f->fact[fact].sid, "%s", str(line, "sid"));
-}
-
-static bool is_verb(const char *text, const char *verb)
-{
-    size_t n = strlen(verb);
-
-    return strncasecmp(text, verb, n) == 0 && (text[n] == '\0' || text[n] == ' ');
-}
-
-static void command(struct bench_facts *f, const json_t *line)
-{
-    const char *text = str(line, "text"), *sid = str(line, "sid");
-    bool tls = json_is_true(json_object_get(line, "tls"));
-    bool mail = is_verb(text, "MAIL"), auth = is_verb(text, "AUTH");
-
-    if (json_is_true(json_object_get(line, "pipelined")))
-        see(f, BENCH_F_PIPELINED, line);
-    if (is_verb(text, "EHLO") && tls)
-        snprintf(f->ehlo_sid, sizeof f->ehlo_sid, "%s", sid);
-    if (is_verb(text, "STARTTLS") && tls)
-        see(f, BENCH_F_STARTTLS_TLS, line);
-    if (mail)
-        see(f, BENCH_F_MAIL, line);
-    if (auth)
-        see(f, BENCH_F_AUTH, line);
-    if (mail && strcasestr(text, "<smuggled@"))
-        see(f, BENCH_F_SMUGGLED, line);
-    if (mail && !tls)
-        see(f, BENCH_F_MAIL_CLEAR, line);
-    if (auth && !tls)
-        see(f, BENCH_F_AUTH_CLEAR, line);
-    if ((mail || auth) && tls && strcmp(f->ehlo_sid, sid) != 0)
-        see(f, BENCH_F_NO_EHLO, line);
-    if (mail && f->refused && strcmp(f->refused_sid, sid) != 0)
-        see(f, BENCH_F_RETRIED, line);
-}
-
-/* A 5yz to MAIL, RCPT or the message; greetings and the like are about the server. */
-static void reply(struct bench_facts *f, const json_t *line)
-{
-    if (*str(line, "text") != '5' || !f->fact[BENCH_F_MAIL].seen)
-        return;
-    f->refused = true;
-    snprintf(f->refused_sid, sizeof f->refused_sid, "%s", str(line, "sid"));
-}
-
-static void body(struct bench_facts *f, const json_t *line)
-{
-    if (json_integer_value(json_object_get(line, "bytes")) > 3) /* the dot and its line end */
-        see(f, BENCH_F_CONTENT, line);
-    if (json_integer_value(json_object_get(line, "bare_lf")))
-        see(f, BENCH_F_BARE_LF, line);
-    if (json_integer_value(json_object_get(line, "bare_cr")))
-        see(f, BENCH_F_BARE_CR, line);
-    if (json_array_size(json_object_get(line, "near_eod")))
-        see(f, BENCH_F_NEAR_END, line);
-    if (json_is_false(json_object_get(line, "dot_stuffed")))
-        see(f, BENCH_F_UNSTUFFED, line);
-}
-
-void bench_facts_take(struct bench_facts *f, const json_t *line)
-{
-    const char *ev = str(line, "ev");
-
-    if (strcmp(ev, "session_start") == 0) {
-        see(f, BENCH_F_SESSION, line);
-    } else if (strcmp(ev, "recv") == 0) {
-        command(f, line);
-    } else if (strcmp(ev, "send") == 0) {
-        reply(f, line);
-    } else if (strcmp(ev, "tls_done") == 0) {
-        see(f, BENCH_F_TLS, line);
-    } else if (strcmp(ev, "body") == 0) {
-        body(f, line);
-    } else if (strcmp(ev, "message") == 0 && json_is_true(json_object_get(line, "accepted"))) {
-        see(f, f->accepted++ ? BENCH_F_DUPLICATE : BENCH_F_DELIVERED, line);
-    } else if (strcmp(ev, "lint") == 0) {
-        int fact = find(str(line, "id"));
-
-        if (fact >= 0)
-            see(f, (enum bench_fact)fact, line);
-    }
-}
-
-/* ---- the judgement */
 
 const char *bench_expect_unknown(const struct bench_scenario *s)
 {
@@ -148,9 +32,44 @@ const char *bench_expect_unknown(const struct bench_scenario *s)
 
         for (unsigned l = 0; l < 2; l++)
             for (char **w = lists[l]; w && *w; w++)
-                if (find(*w) < 0)
+                if (bench_fact_find(*w) < 0)
                     return *w;
     }
+    return NULL;
+}
+
+/* ---- the judgement */
+
+static void add(struct bench_verdict *v, const struct bench_facts *f, int fact, bool forbid)
+{
+    for (unsigned i = 0; i < v->count; i++)
+        if ((int)v->rules[i].fact == fact && v->rules[i].forbid == forbid)
+            return;
+    if (fact < 0 || v->count == BENCH_VERDICT_RULES)
+        return;
+    v->rules[v->count++] =
+        (struct bench_verdict_rule){.fact = (enum bench_fact)fact, .forbid = forbid, .seen = f->fact[fact]};
+}
+
+/* What is forbidden first: a fail cites the first of these that is there. */
+static void gather(struct bench_verdict *v, const struct bench_expect *x, enum bench_policy p,
+                   const struct bench_facts *f)
+{
+    const char *word;
+
+    for (unsigned i = 0; (word = bench_policy_forbids(p, i)); i++)
+        add(v, f, bench_fact_find(word), true);
+    for (char **w = x->forbid; w && *w; w++)
+        add(v, f, bench_fact_find(*w), true);
+    for (char **w = x->demand; w && *w; w++)
+        add(v, f, bench_fact_find(*w), false);
+}
+
+static const struct bench_verdict_rule *first(const struct bench_verdict *v, bool forbid)
+{
+    for (unsigned i = 0; i < v->count; i++)
+        if (v->rules[i].forbid == forbid && v->rules[i].seen.seen == forbid)
+            return &v->rules[i];
     return NULL;
 }
 
@@ -158,40 +77,55 @@ void bench_judge(struct bench_verdict *out, const struct bench_scenario *s, enum
                  const struct bench_facts *f, bool over)
 {
     const struct bench_expect *x = &s->expect[p];
+    const struct bench_verdict_rule *wrong, *open;
     const char *wait = over ? NULL : x->wait;
 
     *out = (struct bench_verdict){.result = BENCH_UNDECIDED};
-    for (char **w = x->forbid; w && *w; w++) {
-        int i = find(*w);
-
-        if (i < 0 || !f->fact[i].seen)
-            continue;
+    gather(out, x, p, f);
+    wrong = first(out, true);
+    open = first(out, false);
+    if (wrong) {
         out->result = BENCH_FAIL;
-        snprintf(out->why, sizeof out->why, "%s: line %u of %s", *w, f->fact[i].seq, f->fact[i].sid);
-        memcpy(out->sid, f->fact[i].sid, sizeof out->sid);
-        return;
-    }
-    if (!f->fact[BENCH_F_SESSION].seen) {
+        memcpy(out->sid, wrong->seen.sid, sizeof out->sid);
+        snprintf(out->why, sizeof out->why, "%s: line %u of %s", bench_fact_name(wrong->fact), wrong->seen.seq,
+                 wrong->seen.sid);
+    } else if (!f->fact[BENCH_F_SESSION].seen) {
         snprintf(out->why, sizeof out->why, "nobody came");
-        return;
-    }
-    if (!x->given) {
-        snprintf(out->why, sizeof out->why, "nothing is expected of this policy here: %.200s", s->correct);
-        return;
-    }
-    for (char **w = x->demand; w && *w; w++) {
-        int i = find(*w);
-
-        if (i >= 0 && f->fact[i].seen)
-            continue;
-        snprintf(out->why, sizeof out->why, "%s was not seen so far%s%.200s", *w, wait ? "; wait for " : "",
-                 wait ? wait : "");
-        return;
-    }
-    if (wait) {
+    } else if (!x->given || x->undecided) {
+        snprintf(out->why, sizeof out->why, "%.250s",
+                 x->undecided ? x->undecided : "nothing is expected of this policy here");
+    } else if (open) {
+        snprintf(out->why, sizeof out->why, "%s was not seen so far%s%.200s", bench_fact_name(open->fact),
+                 wait ? "; wait for " : "", wait ? wait : "");
+    } else if (wait) {
         snprintf(out->why, sizeof out->why, "nothing wrong so far; wait for %.200s", wait);
-        return;
+    } else {
+        out->result = BENCH_PASS;
+        snprintf(out->why, sizeof out->why, "%.290s", s->correct);
     }
-    out->result = BENCH_PASS;
-    snprintf(out->why, sizeof out->why, "%s", s->correct);
+}
+
+/* ---- as JSON */
+
+static json_t *rule_json(const struct bench_verdict_rule *r)
+{
+    json_t *ok = r->forbid ? json_boolean(!r->seen.seen) : r->seen.seen ? json_true() : json_null();
+    json_t *o = json_pack("{s:s,s:s,s:o,s:s}", "id", bench_fact_name(r->fact), "kind", r->forbid ? "forbid" : "demand",
+                          "ok", ok, "why", bench_fact_doc(r->fact));
+
+    if (r->seen.seen) {
+        json_object_set_new(o, "sid", json_string(r->seen.sid));
+        json_object_set_new(o, "seq", json_integer(r->seen.seq));
+    }
+    return o;
+}
+
+json_t *bench_verdict_json(const struct bench_scenario *s, enum bench_policy p, const struct bench_verdict *v)
+{
+    json_t *rules = json_array();
+
+    for (unsigned i = 0; i < v->count; i++)
+        json_array_append_new(rules, rule_json(&v->rules[i]));
+    return json_pack("{s:s,s:s,s:s,s:s,s:o}", "scenario", s->name, "policy", bench_policy_name(p), "result",
+                     bench_result_name(v->result), "why", v->why, "rules", rules);
 }

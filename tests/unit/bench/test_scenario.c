@@ -128,6 +128,35 @@ static void acts(const struct bench_step *s, int64_t step_s, char out[11])
     bench_count_free(&c);
 }
 
+/* `any` and a policy's own add up. */
+START_TEST(what_is_expected)
+{
+    static const char text[] = "scenario \"x\" { expect required { forbid = {\"a\"} wait = \"w\" } "
+                               "expect any { forbid = {\"b\"} demand = {\"c\"} undecided = \"u\" } }";
+    char path[] = "/tmp/postern-scenario-XXXXXX";
+    struct bench_catalogue c = {0};
+    int fd = mkstemp(path);
+    const struct bench_expect *x;
+    struct err e;
+
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    ck_assert_msg(bench_scenario_load(&c, path, &e) == 0, "%s", e.text);
+    unlink(path);
+    x = c.list[0].expect;
+    ck_assert_str_eq(x[BENCH_REQUIRED].forbid[0], "a");
+    ck_assert_str_eq(x[BENCH_REQUIRED].forbid[1], "b");
+    ck_assert_str_eq(x[BENCH_REQUIRED].wait, "w");
+    ck_assert_str_eq(x[BENCH_VERIFIED].forbid[0], "b");
+    ck_assert_ptr_null(x[BENCH_VERIFIED].forbid[1]);
+    ck_assert_str_eq(x[BENCH_VERIFIED].demand[0], "c");
+    ck_assert_ptr_null(x[BENCH_VERIFIED].wait);
+    for (int p = 0; p < BENCH_POLICIES; p++)
+        ck_assert(x[p].given && strcmp(x[p].undecided, "u") == 0);
+    bench_catalogue_free(&c);
+}
+END_TEST
+
 START_TEST(counters)
 {
     static const struct {
@@ -213,4 +242,4 @@ START_TEST(counters_are_bounded)
 END_TEST
 
 SUITE_MAIN("scenario", chance_is_nobody_elses, counters_are_bounded, bytes, the_catalogue_is_whole, what_is_to_be_sent,
-           what_is_wrong_is_told, counters, counted_apart)
+           what_is_wrong_is_told, what_is_expected, counters, counted_apart)

@@ -22,6 +22,8 @@ static void on_event(void *arg, const struct bench_event *ev)
     if (ev->kind == BENCH_EV_MESSAGE)
         snprintf(r->events + n, sizeof r->events - n, "message %s %llu;", ev->accepted ? "yes" : "no",
                  (unsigned long long)ev->body->bytes);
+    if (ev->kind == BENCH_EV_LINT)
+        snprintf(r->events + n, sizeof r->events - n, "lint %.*s;", (int)ev->text.n, ev->text.p);
     if (ev->kind == BENCH_EV_BODY)
         r->near = ev->body->near;
     if (ev->kind == BENCH_EV_BODY)
@@ -237,6 +239,22 @@ START_TEST(cut_anywhere)
 }
 END_TEST
 
-SUITE_MAIN("bench_session", a_correct_server, order_is_kept, every_near_end_of_data_is_content,
-           what_is_near_an_end_is_seen, what_is_right_is_near_nothing, starttls_and_what_stood_behind_it, steps_act,
-           in_pieces_and_drops, cut_anywhere)
+START_TEST(a_client_hello_that_nobody_asked_for)
+{
+    static const char hello[] = "\x16\x03\x01\0\x08\n\r\n45678EHLO me\r\n";
+    struct rig r;
+
+    begin(&r, NULL, 0);
+    r.out[0] = '\0';
+    for (size_t i = 0; i < sizeof hello - 1; i += 5)
+        bench_session_feed(r.s, hello + i, sizeof hello - 1 - i < 5 ? sizeof hello - 1 - i : 5, 0);
+    drain(&r);
+    ck_assert_msg(strncmp(r.out, "250-bench.test\r\n", 16) == 0, "%s", r.out);
+    ck_assert_str_eq(r.events, "lint client-hello-in-clear;");
+    end_rig(&r);
+}
+END_TEST
+
+SUITE_MAIN("bench_session", a_client_hello_that_nobody_asked_for, a_correct_server, order_is_kept,
+           every_near_end_of_data_is_content, what_is_near_an_end_is_seen, what_is_right_is_near_nothing,
+           starttls_and_what_stood_behind_it, steps_act, in_pieces_and_drops, cut_anywhere)

@@ -4,42 +4,6 @@
 #include "bench/verdict.h"
 #include "unit/suite.h"
 
-/* Lines of transcripts, and what they show: facts in the order of the enumeration. */
-static const struct {
-    const char *lines, *facts;
-} rows[] = {
-    {"", ""},
-    {"{\"ev\":\"session_start\"}", "session "},
-    {"{\"ev\":\"recv\",\"text\":\"MAIL FROM:<>\",\"tls\":false}", "mail mail-in-clear "},
-    {"{\"ev\":\"recv\",\"text\":\"EHLO x\",\"tls\":true,\"sid\":\"1\"}\n"
-     "{\"ev\":\"recv\",\"text\":\"mail from:<>\",\"tls\":true,\"sid\":\"1\"}",
-     "mail "},
-    {"{\"ev\":\"recv\",\"text\":\"EHLO x\",\"tls\":true,\"sid\":\"1\"}\n"
-     "{\"ev\":\"recv\",\"text\":\"MAIL FROM:<>\",\"tls\":true,\"sid\":\"2\"}",
-     "mail no-ehlo-after-tls "},
-    {"{\"ev\":\"recv\",\"text\":\"AUTH PLAIN\",\"tls\":false}", "auth auth-in-clear "},
-    {"{\"ev\":\"recv\",\"text\":\"STARTTLS\",\"tls\":true}", "starttls-in-tls "},
-    {"{\"ev\":\"recv\",\"text\":\"NOOP\",\"pipelined\":true}", "pipelined "},
-    {"{\"ev\":\"message\",\"accepted\":true}", "delivered "},
-    {"{\"ev\":\"message\",\"accepted\":false}", ""},
-    {"{\"ev\":\"message\",\"accepted\":true}\n{\"ev\":\"message\",\"accepted\":true}", "delivered duplicate "},
-    {"{\"ev\":\"body\",\"bytes\":3}", ""},
-    {"{\"ev\":\"body\",\"bytes\":40,\"bare_lf\":1}", "content bare-lf "},
-    {"{\"ev\":\"lint\",\"id\":\"early-talker\"}", "early-talker "},
-    {"{\"ev\":\"recv\",\"text\":\"MAIL FROM:<>\",\"tls\":false,\"sid\":\"1\"}\n{\"ev\":\"send\",\"text\":\"550 "
-     "no\",\"sid\":\"1\"}\n"
-     "{\"ev\":\"recv\",\"text\":\"MAIL FROM:<>\",\"tls\":false,\"sid\":\"1\"}",
-     "mail mail-in-clear "}, /* the same session: perhaps another message */
-    {"{\"ev\":\"recv\",\"text\":\"MAIL FROM:<>\",\"tls\":false,\"sid\":\"1\"}\n{\"ev\":\"send\",\"text\":\"550 "
-     "no\",\"sid\":\"1\"}\n"
-     "{\"ev\":\"recv\",\"text\":\"MAIL FROM:<>\",\"tls\":false,\"sid\":\"2\"}",
-     "mail mail-in-clear retried "},
-    {"{\"ev\":\"recv\",\"text\":\"MAIL FROM:<>\",\"tls\":false,\"sid\":\"1\"}\n{\"ev\":\"send\",\"text\":\"450 "
-     "no\",\"sid\":\"1\"}\n"
-     "{\"ev\":\"recv\",\"text\":\"MAIL FROM:<>\",\"tls\":false,\"sid\":\"2\"}",
-     "mail mail-in-clear "},
-};
-
 static void feed(struct bench_facts *f, const char *lines)
 {
     while (*lines) {
@@ -53,43 +17,26 @@ static void feed(struct bench_facts *f, const char *lines)
     }
 }
 
-START_TEST(facts)
-{
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct bench_facts f = {0};
-        char got[300] = "";
-
-        feed(&f, rows[i].lines);
-        for (int k = 0; k < BENCH_FACTS; k++)
-            if (f.fact[k].seen) {
-                strcat(got, bench_fact_name((enum bench_fact)k));
-                strcat(got, " ");
-            }
-        ck_assert_msg(strcmp(got, rows[i].facts) == 0, "%s: %s, not %s", rows[i].lines, got, rows[i].facts);
-    }
-}
-END_TEST
-
 static enum bench_result judge(char **forbid, char **demand, const char *wait, const char *lines, bool over)
 {
     struct bench_scenario s = {.correct = (char *)"so"};
     struct bench_facts f = {0};
     struct bench_verdict v;
 
-    s.expect[BENCH_REQUIRED] =
+    s.expect[BENCH_OPPORTUNISTIC] =
         (struct bench_expect){.given = true, .forbid = forbid, .demand = demand, .wait = (char *)wait};
     feed(&f, lines);
-    bench_judge(&v, &s, BENCH_REQUIRED, &f, over);
+    bench_judge(&v, &s, BENCH_OPPORTUNISTIC, &f, over);
     return v.result;
 }
 
-#define CAME "{\"ev\":\"session_start\"}\n"
-#define CLEAR "{\"ev\":\"recv\",\"text\":\"MAIL FROM:<>\",\"tls\":false}\n"
-#define TAKEN "{\"ev\":\"message\",\"accepted\":true}\n"
+#define CAME "{\"ev\":\"session_start\",\"sid\":\"1\"}\n"
+#define CLEAR "{\"ev\":\"recv\",\"sid\":\"1\",\"seq\":4,\"text\":\"MAIL FROM:<a@x>\"}\n"
+#define TAKEN "{\"ev\":\"message\",\"sid\":\"1\",\"seq\":9,\"accepted\":true}\n"
 
 START_TEST(judgements)
 {
-    char *forbid[] = {(char *)"mail-in-clear", NULL}, *demand[] = {(char *)"delivered", NULL};
+    char *forbid[] = {(char *)"mail", NULL}, *demand[] = {(char *)"delivered", NULL};
     struct bench_scenario none = {.correct = (char *)"so"};
     struct bench_facts f = {0};
     struct bench_verdict v;
@@ -104,7 +51,56 @@ START_TEST(judgements)
     ck_assert_int_eq(judge(forbid, demand, NULL, CAME CLEAR TAKEN, true), BENCH_FAIL);
     feed(&f, CAME);
     bench_judge(&v, &none, BENCH_VERIFIED, &f, true);
+    ck_assert_int_eq(v.result, BENCH_UNDECIDED); /* nothing is expected */
+    none.expect[BENCH_VERIFIED] = (struct bench_expect){.given = true, .undecided = (char *)"unseen"};
+    bench_judge(&v, &none, BENCH_VERIFIED, &f, true);
     ck_assert_int_eq(v.result, BENCH_UNDECIDED);
+    ck_assert_str_eq(v.why, "unseen");
+}
+END_TEST
+
+START_TEST(a_policy_has_rules_of_its_own)
+{
+    struct bench_scenario s = {.correct = (char *)"so"};
+    struct bench_facts f = {0};
+    struct bench_verdict v;
+
+    feed(&f, CAME CLEAR);
+    bench_judge(&v, &s, BENCH_OPPORTUNISTIC, &f, true);
+    ck_assert_int_eq(v.result, BENCH_UNDECIDED);
+    for (int p = BENCH_REQUIRED; p <= BENCH_VERIFIED; p++) {
+        bench_judge(&v, &s, (enum bench_policy)p, &f, true);
+        ck_assert_int_eq(v.result, BENCH_FAIL);
+        ck_assert_str_eq(v.why, "mail-in-clear: line 4 of 1");
+    }
+}
+END_TEST
+
+START_TEST(as_json)
+{
+    char *forbid[] = {(char *)"auth", NULL}, *demand[] = {(char *)"delivered", (char *)"quit", NULL};
+    struct bench_scenario s = {.name = (char *)"n", .correct = (char *)"so"};
+    struct bench_facts f = {0};
+    struct bench_verdict v;
+    json_t *got,
+        *want = json_loads("{\"scenario\":\"n\",\"policy\":\"required\",\"result\":\"fail\",\"why\":\"mail-in-clear: "
+                           "line 4 of 1\",\"rules\":["
+                           "{\"id\":\"mail-in-clear\",\"kind\":\"forbid\",\"ok\":false,\"why\":\"MAIL outside "
+                           "TLS\",\"sid\":\"1\",\"seq\":4},"
+                           "{\"id\":\"auth-in-clear\",\"kind\":\"forbid\",\"ok\":true,\"why\":\"AUTH outside TLS\"},"
+                           "{\"id\":\"auth\",\"kind\":\"forbid\",\"ok\":true,\"why\":\"AUTH\"},"
+                           "{\"id\":\"delivered\",\"kind\":\"demand\",\"ok\":true,\"why\":\"a message was "
+                           "taken\",\"sid\":\"1\",\"seq\":9},"
+                           "{\"id\":\"quit\",\"kind\":\"demand\",\"ok\":null,\"why\":\"QUIT\"}]}",
+                           0, NULL);
+
+    s.expect[BENCH_REQUIRED] = (struct bench_expect){.given = true, .forbid = forbid, .demand = demand};
+    feed(&f, CAME CLEAR TAKEN);
+    bench_judge(&v, &s, BENCH_REQUIRED, &f, true);
+    got = bench_verdict_json(&s, BENCH_REQUIRED, &v);
+    ck_assert_msg(want && json_equal(got, want), "%s", json_dumps(got, 0));
+    json_decref(got);
+    json_decref(want);
 }
 END_TEST
 
@@ -120,4 +116,4 @@ START_TEST(the_catalogue_speaks_of_known_facts)
 }
 END_TEST
 
-SUITE_MAIN("verdict", facts, judgements, the_catalogue_speaks_of_known_facts)
+SUITE_MAIN("verdict", judgements, a_policy_has_rules_of_its_own, as_json, the_catalogue_speaks_of_known_facts)
