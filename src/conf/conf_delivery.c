@@ -126,10 +126,11 @@ static void choose_tls(const struct conf_building *b, const struct conf_raw_sect
     if (n->tls == CONF_NEXT_TLS_DANE && tls && d->type != CONF_DELIVERY_MX && !n->host)
         conf_build_error(b, tls, 0, "name the host, or write tls = verify",
                          "TLSA records belong to a name, not to a number");
-    if (n->tls == CONF_NEXT_TLS_VERIFY && tls && d->type != CONF_DELIVERY_MX && !n->host && !n->tls_name)
-        conf_build_error(b, tls, 0, "write tls-name = NAME", "an address has no name to verify");
-    if (n->user && user && n->tls < CONF_NEXT_TLS_REQUIRED && !is_local_socket(d))
-        conf_build_error(b, user, 0, "write tls = verify", "a password is never sent where TLS may be missing");
+    if (n->tls == CONF_NEXT_TLS_VERIFY && (tls || user) && d->type != CONF_DELIVERY_MX && !n->host && !n->tls_name)
+        conf_build_error(b, tls ? tls : user, 0, "write tls-name = NAME", "an address has no name to verify");
+    if (n->user && user && n->tls != CONF_NEXT_TLS_VERIFY && !is_local_socket(d))
+        conf_build_error(b, user, 0, "write tls = verify",
+                         "a password goes only to a server whose certificate is verified");
     if (n->implicit_tls && n->tls == CONF_NEXT_TLS_NONE)
         conf_build_error(b, conf_raw_find(sec, "implicit-tls"), 0, "remove one", "implicit TLS, and tls = none");
     if (n->implicit_tls && n->tls == CONF_NEXT_TLS_MAY)

@@ -280,7 +280,9 @@ const struct conf_option conf_options[] = {
     {CONF_DELIVERY, "ca-file", CONF_PATH, .sample = "/etc/ssl/our-ca.pem", FIELD(conf_delivery, next.ca_file),
      .help = "PEM file with the CAs that are trusted for tls = verify. Default: those of the machine."},
     {CONF_DELIVERY, "user", CONF_TEXT, .sample = "relay@example.org", FIELD(conf_delivery, next.user),
-     .help = "Log in at the smarthost under this name (SCRAM-SHA-256, PLAIN or LOGIN), inside TLS only."},
+     .help =
+         "Log in at the smarthost under this name (SCRAM-SHA-256, PLAIN or LOGIN). A password goes only to "
+         "a server whose certificate is verified: tls is verify then, and may be nothing else but on a unix socket."},
     {CONF_DELIVERY, "password-file", CONF_PATH, .sample = "/etc/postern/smarthost-password",
      FIELD(conf_delivery, next.password_file),
      .help = "File whose first line is the password. Other users must not be able to read it. Read at start and "

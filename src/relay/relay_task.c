@@ -124,8 +124,9 @@ static void connect_to(struct relay_task *t, enum relay_tls tls)
     struct relay_candidate *k = &t->candidates[t->at];
     struct err e;
 
-    /* RFC 8689 4.2.1: this message goes only to a server whose certificate is verified */
-    if (t->job->message->requiretls && tls < RELAY_TLS_VERIFY)
+    /* RFC 8689 4.2.1: this message goes only to a server whose certificate is verified; so does a password */
+    if ((t->job->message->requiretls || (t->job->route->user && k->address.ss.ss_family != AF_UNIX)) &&
+        tls < RELAY_TLS_VERIFY)
         tls = RELAY_TLS_VERIFY;
     t->tls = tls;
     t->again = false;

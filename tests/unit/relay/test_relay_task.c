@@ -458,7 +458,8 @@ START_TEST(with_a_login)
 
     begin();
     s = server_start(scripts, &pair);
-    r = route(&s, RELAY_TLS_REQUIRED);
+    r = route(&s, RELAY_TLS_VERIFY);
+    r.host = "mx.example.test";
     r.implicit_tls = true;
     r.user = "u";
     r.password = "p";
@@ -536,8 +537,31 @@ START_TEST(a_reply_without_end)
 }
 END_TEST
 
-SUITE_MAIN("relay_task", a_reply_without_end, a_bdat_is_refused_while_content_waits, in_clear, in_tls_verified,
-           another_name_is_not_verified, required_and_not_offered, a_broken_handshake_and_once_more_in_clear,
-           each_recipient_its_own, one_connection_for_two_messages, a_connection_that_is_old,
-           a_kept_connection_that_is_over, nobody_there, broken_in_the_middle, a_message_that_is_impossible_there,
-           refused_at_the_greeting, with_a_login)
+/* Whoever sits between has a certificate, too: without a look at it he would have the password. */
+START_TEST(no_login_where_nobody_is_verified)
+{
+    const char *scripts[] = {HELLO TLS_OFFERED "C: STARTTLS\nS: 220 2.0.0 go\nTLS\nCLOSE", NULL};
+    struct server s;
+    struct relay_route r;
+    struct told t;
+
+    begin();
+    s = server_start(scripts, &pair);
+    r = route(&s, RELAY_TLS_MAY); /* as DANE is where there are no records */
+    r.host = "mx2.example.test";
+    r.user = "u";
+    r.password = "p";
+    transfer(&r, 1, &t);
+    ck_assert_int_eq(t.outcome[0], RELAY_DEFERRED);
+    ck_assert_msg(strstr(t.text[0], "certificate is not accepted"), "%s", t.text[0]);
+    let_go();
+    server_end_well(&s);
+    end();
+}
+END_TEST
+
+SUITE_MAIN("relay_task", no_login_where_nobody_is_verified, a_reply_without_end, a_bdat_is_refused_while_content_waits,
+           in_clear, in_tls_verified, another_name_is_not_verified, required_and_not_offered,
+           a_broken_handshake_and_once_more_in_clear, each_recipient_its_own, one_connection_for_two_messages,
+           a_connection_that_is_old, a_kept_connection_that_is_over, nobody_there, broken_in_the_middle,
+           a_message_that_is_impossible_there, refused_at_the_greeting, with_a_login)
