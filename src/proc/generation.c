@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -119,6 +120,27 @@ static int load_conf(struct builder *b)
     keep(b, SNAPSHOT_CONF, "", text, len);
     free(text);
     return rc;
+}
+
+/* Hashes can be tried, and a password used, by whoever reads them. As with a private key that is said, and no more. */
+static void look_at_secret(struct builder *b, const char *path, const char *option)
+{
+    struct stat st;
+
+    if (path && stat(path, &st) == 0 && st.st_mode & S_IROTH)
+        conf_problem_add(b->p, true, path, 0, option, "take the others' right to read it: chmod o-r",
+                         "everybody on this machine can read it");
+}
+
+static void look_at_secrets(struct builder *b)
+{
+    const struct conf *c = b->g->conf;
+
+    if (b->mode != GENERATION_FULL)
+        return;
+    look_at_secret(b, c->users, "users");
+    for (unsigned i = 0; i < c->delivery_count; i++)
+        look_at_secret(b, c->deliveries[i].next.password_file, "password-file");
 }
 
 /* ---- certificates */
@@ -387,6 +409,7 @@ int generation_build(struct generation **out, enum generation_mode mode, const c
         generation_free(&g);
         return -1;
     }
+    look_at_secrets(&b);
     g->equal_to_last = true;
     g->slots = mem_alloc(sizeof *g->slots * (g->conf->certificate_count + 1));
     g->known = mem_alloc(sizeof *g->known * (g->conf->certificate_count + 1));

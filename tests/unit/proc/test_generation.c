@@ -120,6 +120,44 @@ START_TEST(list_with_a_long_path)
 }
 END_TEST
 
+static unsigned warnings_about(const char *file)
+{
+    struct conf_problems p = {0};
+    struct generation *g = NULL;
+    unsigned n = 0;
+
+    ck_assert_int_eq(generation_build(&g, GENERATION_FULL, in_set("postern.conf"), NULL, &p), 0);
+    for (unsigned i = 0; i < p.count; i++)
+        n += p.list[i].warning && strcmp(p.list[i].file, in_set(file)) == 0 && strstr(p.list[i].text, "read it");
+    conf_problems_free(&p);
+    generation_free(&g);
+    return n;
+}
+
+/* Hashes of users, and a password: as with a private key, a warning and no more. */
+START_TEST(secrets_that_everybody_may_read)
+{
+    static const char *const names[] = {"users", "password"};
+    char *text;
+
+    set_up();
+    text = mem_printf(STARTTLS_LISTENER "\nusers = \"%s\"\ndelivery \"out\" { type = smtp address = "
+                                        "\"mail.example.net:587\" user = \"x\" password-file = \"%s\" }\n",
+                      in_set("users"), in_set("password"));
+    write_conf(text);
+    free(text);
+    put("users", "# nobody yet\n");
+    put("password", "secret\n");
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_int_eq(chmod(in_set(names[i]), 0640), 0);
+        ck_assert_uint_eq(warnings_about(names[i]), 0);
+        ck_assert_int_eq(chmod(in_set(names[i]), 0604), 0);
+        ck_assert_uint_eq(warnings_about(names[i]), 1);
+    }
+    tear_down();
+}
+END_TEST
+
 START_TEST(problems_all_at_once)
 {
     struct conf_problems p = {0};
@@ -438,6 +476,7 @@ int main(void)
     tcase_add_test(t, whole);
     tcase_add_test(t, hostname_of_the_listener);
     tcase_add_test(t, list_with_a_long_path);
+    tcase_add_test(t, secrets_that_everybody_may_read);
     tcase_add_test(t, problems_all_at_once);
     tcase_add_test(t, mended);
     tcase_add_test(t, renewed);
