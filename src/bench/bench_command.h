@@ -24,6 +24,8 @@ struct bench_options {
     unsigned port;
     uint64_t seed;
     bool json;
+    bool implicit, no_tls;    /* sink */
+    unsigned every_s, idle_s; /* 0: as it likes */
 };
 
 /* Loads what the options name. -1: it was said what is wrong. */
@@ -37,6 +39,7 @@ int bench_options_only(const struct bench_options *o, const struct bench_catalog
 /* Makes them where they are missing. As above. */
 int bench_options_pki(const struct bench_options *o);
 
+int bench_cmd_sink(const struct bench_options *o);
 int bench_cmd_serve(const struct bench_options *o);
 int bench_cmd_list(const struct bench_options *o);
 int bench_cmd_facts(const struct bench_options *o);

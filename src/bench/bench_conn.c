@@ -10,7 +10,6 @@
 
 #define READ_AT_ONCE 65536u
 #define SIZE_MOST ((uint64_t)1 << 30)
-#define SILENCE_US INT64_C(600000000) /* longer than any sender waits */
 #define LINGER_US INT64_C(2000000)
 
 /* ---- the end of one */
@@ -19,6 +18,7 @@ void bench_conn_end(struct bench_conn *c, const char *by)
 {
     struct bench_port *p = c->port;
 
+    p->server->totals.open--;
     transcript_end(&c->transcript, by);
     *c->link = c->next;
     if (c->next)
@@ -139,7 +139,7 @@ static bool carry_out(struct bench_conn *c)
             bench_server_alarm(c->port->server, c->resume_us);
         }
         if (d.kind == BENCH_DO_START_TLS) {
-            if (d.bytes.n)
+            if (d.bytes.n && c->transcript)
                 transcript_note(c->transcript, "lint", json_pack("{s:s}", "id", "pipelined-after-starttls"));
             begin_tls(c);
             c->peeking = c->handshaking;
@@ -160,6 +160,13 @@ static bool carry_out(struct bench_conn *c)
 
 static void tls_note(struct bench_conn *c, bool up)
 {
+    struct bench_totals *t = &c->port->server->totals;
+
+    t->handshakes += up;
+    t->broken += !up;
+    t->resumed += up && bench_tls_resumed(c->tls);
+    if (!c->transcript)
+        return;
     if (up)
         transcript_note(c->transcript, "tls_done",
                         json_pack("{s:s,s:s,s:s}", "version", bench_tls_version(c->tls), "cipher",
@@ -196,9 +203,10 @@ static void new_session(struct bench_conn *c, const struct addr *peer)
                                     .peer = peer,
                                     .choices = c->port->choices,
                                     .implicit = is_implicit(c->port),
-                                    .tls_possible = true,
+                                    .tls_possible = !c->port->no_tls,
                                     .size_most = SIZE_MOST,
-                                    .event = on_event,
+                                    .totals = &c->port->server->totals,
+                                    .event = c->transcript ? on_event : NULL,
                                     .arg = c};
 
     c->session = bench_session_new(&s, clock_now().mono_us / 1000000);
@@ -220,7 +228,8 @@ static bool peek(struct bench_conn *c)
     c->peeking = false;
     if (v != CLIENT_HELLO_OK)
         return true;
-    transcript_note(c->transcript, "client_hello", client_hello_json(&h));
+    if (c->transcript)
+        transcript_note(c->transcript, "client_hello", client_hello_json(&h));
     before = bench_session_scenario(c->session);
     bench_session_sni(c->session, h.sni);
     if (bench_session_scenario(c->session) != before)
@@ -279,6 +288,17 @@ static ssize_t take(struct bench_conn *c, char *room, size_t most)
     return r > 0 ? r : r < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
 }
 
+/* Between the first session and the latest message lies the time of a rate. */
+static void note_time(struct bench_conn *c)
+{
+    struct bench_server *v = c->port->server;
+
+    if (v->totals.messages + v->totals.refused != v->told) {
+        v->told = v->totals.messages + v->totals.refused;
+        v->totals.last_us = c->heard_us;
+    }
+}
+
 /* True: it is gone. */
 static bool hear(struct bench_conn *c)
 {
@@ -294,8 +314,11 @@ static bool hear(struct bench_conn *c)
         if (c->deaf)
             continue;
         bench_session_feed(c->session, room, (size_t)n, c->heard_us / 1000000);
+        note_time(c);
         if (carry_out(c))
             return true;
+        if (!c->tls && (size_t)n < sizeof room) /* nothing more is there: the loop says when there is */
+            break;
     }
     if (n < 0) {
         bench_conn_end(c, c->deaf && !c->hung ? "server" : "client");
@@ -349,6 +372,10 @@ void bench_conn_begin(struct bench_port *p, int fd, const struct addr *peer)
         c->next->link = &c->next;
     v->conns = c;
     p->sessions++;
+    v->totals.sessions++;
+    v->totals.open++;
+    if (!v->totals.first_us)
+        v->totals.first_us = c->heard_us;
     c->watch = watch_new(v->setup.loop, fd, on_conn, c);
     new_session(c, peer);
     if (is_implicit(p)) {
@@ -380,7 +407,7 @@ void bench_conn_tick(struct bench_conn *c, int64_t now_us)
 {
     unsigned idle = idle_ms(bench_session_scenario(c->session));
 
-    if ((c->deadline_us && now_us >= c->deadline_us) || now_us - c->heard_us > SILENCE_US) {
+    if ((c->deadline_us && now_us >= c->deadline_us) || now_us - c->heard_us > c->port->server->setup.silence_us) {
         bench_conn_end(c, c->deadline_us ? "server" : "timeout");
     } else if (idle && !c->deaf && !c->idle_said && c->session && now_us - c->heard_us >= idle * INT64_C(1000)) {
         c->idle_said = true;

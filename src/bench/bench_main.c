@@ -14,6 +14,7 @@ static const struct {
 } commands[] = {
     {"serve", "", "listen, one port for each scenario, until a signal", bench_cmd_serve},
     {"run", "-- CMD...", "play scenarios to a command, and judge what it did", bench_cmd_run},
+    {"sink", "[NAME]", "take mail as fast as it comes, and count it: nothing is written down", bench_cmd_sink},
     {"pki", "DIR", "make the certificates there", bench_cmd_pki},
     {"list", "[GLOB]", "the scenarios: name, section, what the server does", bench_cmd_list},
     {"show", "NAME", "one of them, and what a correct sender does", bench_cmd_show},
@@ -39,17 +40,22 @@ static void usage(FILE *f)
             "  --verbose         how each command ended, and all its sessions (run)\n"
             "  --junit FILE      results for CI (run)\n"
             "  --tap             results as TAP (run)\n"
-            "  --address IP      listen there, 127.0.0.1 when not given; loopback only (serve)\n"
-            "  --port N          the first port, the others follow; 0: any free ones (serve)\n"
+            "  --address IP      listen there, 127.0.0.1 when not given; loopback only (serve, sink)\n"
+            "  --port N          the first port, the others follow; 0: any free ones (serve, sink)\n"
             "  --out DIR         transcripts go there; bench-out when not given (serve, run)\n"
-            "  --pki DIR         certificates, made when missing; bench-pki when not given (serve, run)\n"
+            "  --pki DIR         certificates, made when missing; bench-pki when not given (serve, run, sink)\n"
             "  --seed N          for scenarios with a chance; 1 when not given\n"
-            "  --json            for programs (list, show, facts)\n\n"
+            "  --json            for programs (list, show, facts, sink)\n"
+            "  --implicit        TLS from the first octet (sink)\n"
+            "  --no-tls          no STARTTLS; no certificates are needed (sink)\n"
+            "  --every S         a line with the rate so often; on a terminal each second (sink)\n"
+            "  --idle S          a session that is silent for so long is ended, 300 when not given (sink)\n\n"
             "Exit codes: 0 fine, 1 a scenario failed (run), 2 failure, 64 usage.\n");
 }
 
-static const char *const with_value[] = {"--catalogue", "--scenario", "--only",  "--address", "--port", "--out",
-                                         "--pki",       "--seed",     "--junit", "--policy",  "--jobs", "--timeout"};
+static const char *const with_value[] = {"--catalogue", "--scenario", "--only",  "--address", "--port",
+                                         "--out",       "--pki",      "--seed",  "--junit",   "--policy",
+                                         "--jobs",      "--timeout",  "--every", "--idle"};
 
 static bool takes_value(const char *word)
 {
@@ -57,6 +63,12 @@ static bool takes_value(const char *word)
         if (strcmp(word, with_value[i]) == 0)
             return true;
     return false;
+}
+
+static bool is_count(const char *word)
+{
+    return strcmp(word, "--jobs") == 0 || strcmp(word, "--timeout") == 0 || strcmp(word, "--every") == 0 ||
+           strcmp(word, "--idle") == 0;
 }
 
 static int take(struct bench_options *o, const char *word, const char *value)
@@ -83,12 +95,16 @@ static int take(struct bench_options *o, const char *word, const char *value)
         return -1;
     else if (strcmp(word, "--port") == 0)
         o->port = (unsigned)n;
-    else if ((strcmp(word, "--jobs") == 0 || strcmp(word, "--timeout") == 0) && (n < 1 || n > 86400))
+    else if (is_count(word) && (n < 1 || n > 86400))
         return -1;
     else if (strcmp(word, "--jobs") == 0)
         o->jobs = (unsigned)n;
     else if (strcmp(word, "--timeout") == 0)
         o->timeout_s = (unsigned)n;
+    else if (strcmp(word, "--every") == 0)
+        o->every_s = (unsigned)n;
+    else if (strcmp(word, "--idle") == 0)
+        o->idle_s = (unsigned)n;
     else
         o->seed = n;
     return 0;
@@ -105,6 +121,10 @@ static int parse(struct bench_options *o, int argc, char **argv)
             o->json = true;
         } else if (strcmp(argv[i], "--queue") == 0) {
             o->queue = true;
+        } else if (strcmp(argv[i], "--implicit") == 0) {
+            o->implicit = true;
+        } else if (strcmp(argv[i], "--no-tls") == 0) {
+            o->no_tls = true;
         } else if (strcmp(argv[i], "--tap") == 0) {
             o->tap = true;
         } else if (strcmp(argv[i], "--verbose") == 0) {

@@ -97,11 +97,12 @@ struct bench_port *bench_port_open(struct bench_server *v, const struct bench_po
     p->clients = s->clients;
     p->client_count = s->client_count;
     p->implicit = s->implicit;
+    p->no_tls = s->no_tls;
     p->address = *s->address;
     p->held = -1;
     p->next = v->ports;
     v->ports = p;
-    if (!bench_server_tls(v, s->scenario, e) || bench_port_listen(p, s->scenario->listen, e) < 0)
+    if ((!p->no_tls && !bench_server_tls(v, s->scenario, e)) || bench_port_listen(p, s->scenario->listen, e) < 0)
         bench_port_close(&p);
     return p;
 }

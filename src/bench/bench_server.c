@@ -6,6 +6,7 @@
 
 #define TICK_US 100000
 #define TICKS_A_SECOND 10
+#define SILENCE_US INT64_C(600000000)
 
 static void on_alarm(void *arg)
 {
@@ -44,6 +45,8 @@ struct bench_server *bench_server_new(const struct bench_server_setup *s)
     struct bench_server *v = mem_alloc(sizeof *v);
 
     v->setup = *s;
+    if (!s->silence_us)
+        v->setup.silence_us = SILENCE_US;
     v->count = bench_count_new(s->seed);
     loop_ticker(s->loop, TICK_US, on_tick, v);
     return v;
@@ -88,6 +91,11 @@ bool bench_server_forget(struct bench_server *v, const struct bench_scenario *sc
             break;
         }
     return true;
+}
+
+const struct bench_totals *bench_server_totals(const struct bench_server *v)
+{
+    return &v->totals;
 }
 
 void bench_server_end_sessions(struct bench_server *v)

@@ -4,6 +4,7 @@
 
 #include "base/addr.h"
 #include "bench/bench_count.h"
+#include "bench/bench_totals.h"
 #include "bench/transcript.h"
 #include "net/loop.h"
 
@@ -15,11 +16,13 @@ struct bench_server_setup {
     struct transcript_book *book;
     const char *hostname, *pki_dir;
     uint64_t seed;
+    int64_t silence_us; /* of a sender, then its session ends; 0: ten minutes, which is longer than any waits */
 };
 
 struct bench_server *bench_server_new(const struct bench_server_setup *s);
 void bench_server_free(struct bench_server **v);
 void bench_server_end_sessions(struct bench_server *v);
+const struct bench_totals *bench_server_totals(const struct bench_server *v); /* so far; as long as the server */
 
 struct bench_port_setup {
     const struct addr *address; /* port 0: a free one */
@@ -30,6 +33,7 @@ struct bench_port_setup {
     const struct net *clients;           /* who may come; NULL: everybody. As above */
     unsigned client_count;
     bool implicit; /* TLS from the first byte, also where the scenario does not say so */
+    bool no_tls;   /* STARTTLS is neither offered nor taken, and no certificate is needed */
 };
 /* Listens there and plays the scenario, as far as it lets anybody in (scenario.listen). NULL and e. */
 struct bench_port *bench_port_open(struct bench_server *v, const struct bench_port_setup *s, struct err *e);

@@ -14,7 +14,7 @@ struct bench_port {
     const struct bench_choices *choices;
     const struct net *clients;
     unsigned client_count;
-    bool implicit;
+    bool implicit, no_tls;
     struct bench_count *count; /* its own, with a lease; NULL: the server's */
     char *lease;
     struct addr address;
@@ -57,6 +57,8 @@ struct bench_server {
     struct bench_conn *conns;
     struct bench_ctx *contexts;
     unsigned ticks;
+    struct bench_totals totals;
+    uint64_t told; /* messages whose time has been noted */
 };
 
 /* bench_port.c: frees it when it is closed and its last session has ended. */

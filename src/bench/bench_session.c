@@ -163,6 +163,24 @@ void bench_session_feed(struct bench_session *s, const void *p, size_t n, int64_
     work(s);
 }
 
+/* Answers to commands that came together leave together, as a correct server's do, where no step of the scenario wants
+ * a say in it. */
+static void take_along(struct bench_session *s, struct bench_todo *t)
+{
+    const struct bench_scenario *sc = s->setup.scenario;
+
+    while (!sc->step_count && !sc->ehlo.split && s->first && s->first->kind == BENCH_DO_SEND) {
+        struct bench_todo *more = s->first;
+
+        buf_append(&t->bytes, buf_data(&more->bytes), more->bytes.len);
+        s->first = more->next;
+        s->waiting--;
+        free_todo(more);
+    }
+    if (!s->first)
+        s->last = &s->first;
+}
+
 void bench_session_next(struct bench_session *s, struct bench_do *out)
 {
     struct bench_todo *t = s->first;
@@ -181,8 +199,10 @@ void bench_session_next(struct bench_session *s, struct bench_do *out)
     *out = (struct bench_do){.kind = t->kind, .ms = t->ms, .then = t->then};
     if (t->kind == BENCH_DO_SEND)
         s->welcomed = true;
-    if (t->kind == BENCH_DO_SEND)
+    if (t->kind == BENCH_DO_SEND) {
+        take_along(s, t);
         out->bytes = (struct span){buf_data(&t->bytes), t->bytes.len};
+    }
     if (t->kind == BENCH_DO_START_TLS) /* what the sender put behind STARTTLS in clear */
         out->bytes = (struct span){s->in.len ? buf_data(&s->in) : "", s->in.len};
 }

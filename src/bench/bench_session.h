@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "bench/bench_content.h"
 #include "bench/bench_count.h"
+#include "bench/bench_totals.h"
 #include "bench/bench_select.h"
 #include "bench/scenario.h"
 
@@ -62,7 +63,8 @@ struct bench_session_setup {
     bool implicit;                         /* nothing is said before bench_session_tls_done() */
     bool tls_possible;
     uint64_t size_most;
-    bench_event_fn *event; /* NULL: nobody listens */
+    struct bench_totals *totals; /* messages are counted there; NULL: nowhere */
+    bench_event_fn *event;       /* NULL: nobody listens */
     void *arg;
 };
 

@@ -217,6 +217,11 @@ const char *bench_tls_cipher(const struct bench_tls_conn *x)
     return SSL_get_cipher_name(x->ssl);
 }
 
+bool bench_tls_resumed(const struct bench_tls_conn *x)
+{
+    return SSL_session_reused(x->ssl) == 1;
+}
+
 const char *bench_tls_sni(const struct bench_tls_conn *x)
 {
     const char *name = SSL_get_servername(x->ssl, TLSEXT_NAMETYPE_host_name);

@@ -28,6 +28,7 @@ void bench_tls_close_notify(struct bench_tls_conn *c);
 
 const char *bench_tls_version(const struct bench_tls_conn *c);
 const char *bench_tls_cipher(const struct bench_tls_conn *c);
+bool bench_tls_resumed(const struct bench_tls_conn *c);
 const char *bench_tls_sni(const struct bench_tls_conn *c);   /* "" when none was sent */
 const char *bench_tls_error(const struct bench_tls_conn *c); /* after FAILED: OpenSSL's words */
 

@@ -151,6 +151,17 @@ static void data(struct bench_session *s)
 
 /* ---- content */
 
+static void count(struct bench_session *s, bool accepted)
+{
+    struct bench_totals *t = s->setup.totals;
+
+    if (!t)
+        return;
+    t->messages += accepted;
+    t->refused += !accepted;
+    t->octets += accepted ? s->content.body.bytes : 0;
+}
+
 static void message_over(struct bench_session *s)
 {
     char code;
@@ -158,6 +169,7 @@ static void message_over(struct bench_session *s)
     bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_BODY, .body = &s->content.body});
     s->mode = BENCH_LINES;
     code = bench_step_answer(s, BENCH_DATA_END, "250 2.0.0 Ok\r\n");
+    count(s, code == '2');
     bench_session_tell(
         s, &(struct bench_event){.kind = BENCH_EV_MESSAGE, .accepted = code == '2', .body = &s->content.body});
     s->mail = s->chunking = false;

@@ -129,10 +129,14 @@ static void set_bytes(json_t *o, const char *key, struct span b)
 
 struct transcript *transcript_begin(struct transcript_book *b, const struct transcript_start *s)
 {
-    struct transcript *t = mem_alloc(sizeof *t);
-    struct now now = clock_now();
+    struct transcript *t;
+    struct now now;
     char peer[ADDR_TEXT], local[ADDR_TEXT];
 
+    if (!b->all && !b->fn)
+        return NULL;
+    t = mem_alloc(sizeof *t);
+    now = clock_now();
     t->book = b;
     t->begun_us = now.mono_us;
     snprintf(t->id, sizeof t->id, "%" PRIx64 "-%" PRIx64, (uint64_t)(now.real_us / 1000000), ++b->sessions);

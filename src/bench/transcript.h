@@ -23,6 +23,7 @@ void transcript_book_close(struct transcript_book **b);
 /* Each line as it is made; the object is valid during the call. */
 void transcript_book_listen(struct transcript_book *b, void (*fn)(void *arg, const json_t *line), void *arg);
 
+/* NULL: nobody reads it, and nothing is to be told. */
 struct transcript *transcript_begin(struct transcript_book *b, const struct transcript_start *s);
 const char *transcript_id(const struct transcript *t);
 void transcript_event(struct transcript *t, const struct bench_event *ev);

@@ -8,7 +8,8 @@ struct rig {
     struct bench_session *s;
     struct bench_count *count;
     struct bench_scenario scenario;
-    unsigned near;
+    unsigned near, sends;
+    struct bench_totals totals;
     char out[8192], events[4096];
 };
 
@@ -17,6 +18,7 @@ static void on_event(void *arg, const struct bench_event *ev)
     struct rig *r = arg;
     size_t n = strlen(r->events);
 
+    r->sends += ev->kind == BENCH_EV_SEND;
     if (ev->kind == BENCH_EV_FAULT)
         snprintf(r->events + n, sizeof r->events - n, "fault %s %u;", bench_at_name(ev->step->at), ev->count);
     if (ev->kind == BENCH_EV_MESSAGE)
@@ -57,6 +59,7 @@ static void begin(struct rig *r, struct bench_step *steps, unsigned n)
                                     .lease = "",
                                     .tls_possible = true,
                                     .size_most = 1000000,
+                                    .totals = &r->totals,
                                     .event = on_event,
                                     .arg = r};
 
@@ -255,6 +258,58 @@ START_TEST(a_client_hello_that_nobody_asked_for)
 }
 END_TEST
 
-SUITE_MAIN("bench_session", a_client_hello_that_nobody_asked_for, a_correct_server, order_is_kept,
-           every_near_end_of_data_is_content, what_is_near_an_end_is_seen, what_is_right_is_near_nothing,
-           starttls_and_what_stood_behind_it, steps_act, in_pieces_and_drops, cut_anywhere)
+static unsigned writes_to(struct rig *r, const char *text)
+{
+    struct bench_do d;
+    unsigned n = 0;
+
+    bench_session_feed(r->s, text, strlen(text), 0);
+    for (bench_session_next(r->s, &d); d.kind != BENCH_DO_WAIT; bench_session_next(r->s, &d))
+        n += d.kind == BENCH_DO_SEND;
+    return n;
+}
+
+/* One write for all that is due, unless a scenario could want something between; each is told by itself. */
+START_TEST(answers_that_are_due_together)
+{
+    static const char text[] = "NOOP\r\nRSET\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
+    struct bench_step step = {.at = BENCH_QUIT, .delay_ms = 5};
+    struct rig r;
+
+    begin(&r, NULL, 0);
+    ck_assert_uint_eq(writes_to(&r, text), 1);
+    ck_assert_uint_eq(writes_to(&r, "x\r\n.\r\nQUIT\r\nNOOP\r\n"), 1); /* and the end */
+    ck_assert_uint_eq(r.sends, 8);                                     /* the greeting among them */
+    end_rig(&r);
+    begin(&r, &step, 1);
+    ck_assert_uint_eq(writes_to(&r, text), 5);
+    end_rig(&r);
+    begin(&r, NULL, 0);
+    r.scenario.ehlo.split = true;
+    ck_assert_uint_eq(writes_to(&r, text), 5);
+    end_rig(&r);
+}
+END_TEST
+
+/* Messages are counted with and without somebody who listens. */
+START_TEST(messages_are_counted)
+{
+    static const char text[] = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx\r\n.\r\n";
+    struct bench_step step = {.at = BENCH_DATA_END, .times = 1, .reply = {(char *)"450 no\r\n", 8}};
+    struct rig r;
+
+    begin(&r, &step, 1);
+    say(&r, text);
+    say(&r, text);
+    say(&r, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 1\r\nxBDAT 2 LAST\r\nyy");
+    ck_assert_uint_eq(r.totals.messages, 2);
+    ck_assert_uint_eq(r.totals.refused, 1);
+    ck_assert_uint_eq(r.totals.octets, 6 + 3);
+    end_rig(&r);
+}
+END_TEST
+
+SUITE_MAIN("bench_session", a_client_hello_that_nobody_asked_for, answers_that_are_due_together, messages_are_counted,
+           a_correct_server, order_is_kept, every_near_end_of_data_is_content, what_is_near_an_end_is_seen,
+           what_is_right_is_near_nothing, starttls_and_what_stood_behind_it, steps_act, in_pieces_and_drops,
+           cut_anywhere)

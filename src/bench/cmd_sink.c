@@ -1,0 +1,211 @@
+/* A server that takes mail as fast as it comes: one scenario, "good" when none is named, and nothing written down. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "bench/bench_command.h"
+#include "bench/bench_server.h"
+#include "bench/sink_report.h"
+
+#define IDLE_S 300u /* as long as RFC 5321 4.5.3.2.7 has a server wait for a command */
+
+struct sink {
+    const struct bench_options *o;
+    const struct bench_scenario *scenario;
+    struct loop *loop;
+    struct bench_server *server;
+    struct transcript_book *book;   /* which nobody reads */
+    struct sink_moment begin, last; /* last: of the line before */
+    unsigned every_s, ticks;
+};
+
+static double seconds(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+static struct sink_moment moment(const struct sink *s)
+{
+    struct sink_moment m = {.totals = *bench_server_totals(s->server), .mono_us = clock_now().mono_us};
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    m.user_s = seconds(u.ru_utime);
+    m.system_s = seconds(u.ru_stime);
+    return m;
+}
+
+static void say(struct buf *text)
+{
+    if (text->len)
+        fwrite(buf_data(text), 1, text->len, stdout);
+    buf_clear(text);
+    fflush(stdout);
+}
+
+static void on_second(void *arg)
+{
+    struct sink *s = arg;
+    struct sink_moment now;
+    struct buf text = {0};
+
+    if (++s->ticks % s->every_s != 0)
+        return;
+    now = moment(s);
+    sink_report_line(&text, &s->last, &now, s->begin.mono_us);
+    s->last = now;
+    say(&text);
+}
+
+static void on_signal(void *arg, unsigned what)
+{
+    (void)what;
+    loop_stop(arg);
+}
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+/* A session is a descriptor. */
+static void raise_descriptors(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+        l.rlim_cur = l.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
+static int open_port(struct sink *s, struct err *e)
+{
+    char where[ADDR_TEXT],
+        *text = mem_printf(strchr(s->o->address, ':') ? "[%s]:%u" : "%s:%u", s->o->address, s->o->port);
+    struct bench_port_setup setup = {
+        .scenario = s->scenario, .lease = "", .implicit = s->o->implicit, .no_tls = s->o->no_tls};
+    struct bench_port *p = NULL;
+    struct addr a;
+    int rc = addr_parse(&a, text, e);
+
+    free(text);
+    if (rc == 0 && !addr_is_loopback(&a))
+        rc = err_set(e, "%s: it listens on the loopback only", s->o->address);
+    setup.address = &a;
+    if (rc == 0)
+        p = bench_port_open(s->server, &setup, e);
+    if (!p)
+        return -1;
+    printf("%-28s %s\n", s->scenario->name, addr_text(bench_port_address(p), where));
+    fflush(stdout);
+    return 0;
+}
+
+static int run(struct sink *s)
+{
+    const struct bench_server_setup setup = {.loop = s->loop,
+                                             .book = s->book,
+                                             .hostname = BENCH_HOST,
+                                             .pki_dir = s->o->pki,
+                                             .seed = s->o->seed,
+                                             .silence_us = (s->o->idle_s ? s->o->idle_s : IDLE_S) * INT64_C(1000000)};
+    struct err e;
+
+    s->server = bench_server_new(&setup);
+    if (open_port(s, &e) < 0) {
+        fprintf(stderr, "postern-bench: %s\n", e.text);
+        bench_server_free(&s->server);
+        return 2;
+    }
+    s->begin = s->last = moment(s);
+    if (s->every_s)
+        loop_ticker(s->loop, 1000000, on_second, s);
+    loop_run(s->loop, nothing, NULL);
+    return 0;
+}
+
+static void report(struct sink *s)
+{
+    struct sink_moment end = moment(s);
+    const struct bench_totals *t = &end.totals;
+    struct buf text = {0};
+
+    sink_report_all(&text, &s->begin, &end, t->messages ? (double)(t->last_us - t->first_us) / 1e6 : 0, s->o->json);
+    say(&text);
+}
+
+static int until_signal(struct sink *s)
+{
+    sigset_t stop;
+    struct watch *w;
+    int fd, rc;
+
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+    fd = signalfd(-1, &stop, SFD_NONBLOCK | SFD_CLOEXEC);
+    w = watch_new(s->loop, fd, on_signal, s->loop);
+    watch_want(w, LOOP_READ);
+    rc = run(s);
+    if (rc == 0)
+        report(s);
+    bench_server_free(&s->server);
+    transcript_book_close(&s->book);
+    watch_free(&w);
+    close(fd);
+    return rc;
+}
+
+static const struct bench_scenario *find(const struct bench_catalogue *c, const char *name)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        if (strcmp(c->list[i].name, name) == 0 && !c->list[i].why_not)
+            return &c->list[i];
+    return NULL;
+}
+
+static int with_catalogue(struct sink *s, const struct bench_catalogue *c)
+{
+    const char *name = s->o->word ? s->o->word : "good";
+    struct err e;
+    int rc;
+
+    s->scenario = find(c, name);
+    if (!s->scenario) {
+        fprintf(stderr, "postern-bench: %s: no such scenario, or not one that can be played here\n", name);
+        return 2;
+    }
+    if (loop_new(&s->loop, &e) < 0 || transcript_book_open(&s->book, NULL, &e) < 0) {
+        fprintf(stderr, "postern-bench: %s\n", e.text);
+        loop_free(&s->loop);
+        return 2;
+    }
+    raise_descriptors();
+    rc = until_signal(s);
+    loop_free(&s->loop);
+    return rc;
+}
+
+int bench_cmd_sink(const struct bench_options *o)
+{
+    struct sink s = {.o = o, .every_s = o->every_s ? o->every_s : isatty(STDOUT_FILENO) ? 1 : 0};
+    struct bench_catalogue c = {0};
+    int rc = 2;
+
+    if (o->no_tls && o->implicit) {
+        fprintf(stderr, "postern-bench: sink: --implicit is TLS, and --no-tls is none\n");
+        return 64;
+    }
+    if ((o->no_tls || bench_options_pki(o) == 0) && bench_options_catalogue(o, &c) == 0)
+        rc = with_catalogue(&s, &c);
+    bench_catalogue_free(&c);
+    return rc;
+}
