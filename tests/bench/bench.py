@@ -166,6 +166,7 @@ class Postfix:
 
 class Sink:
     """Postfix's smtp-sink: takes everything, keeps nothing. It costs the same on both sides."""
+    name = "smtp-sink"
 
     def __init__(self):
         with socket.socket() as s:
@@ -184,6 +185,22 @@ class Sink:
     def stop(self):
         self.p.kill()
         self.p.wait()
+
+
+class BenchSink:
+    """postern-bench sink."""
+    name = "postern-bench"
+
+    def __init__(self, build, base):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="sink-", dir=base))
+        words = ["sink", "--catalogue", HERE.parents[1] / "conf" / "bench", "--pki", self.dir / "pki", "--json"]
+        self.p = subprocess.Popen([str(build / "postern-bench"), *map(str, words)], stdout=subprocess.PIPE, text=True)
+        self.port = int(self.p.stdout.readline().rsplit(":", 1)[1])
+
+    def stop(self):
+        self.p.terminate()
+        self.p.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
 
 
 def count(directory):
@@ -407,6 +424,79 @@ class Bench:
                  b and "%.0f/s" % self.median(b, "taken"), "%.0f")
         self.row("  CPU s per 1,000", v, "", b and "at most %.3f (1/3 of Postfix)" % most, b and v <= most,
                  b and "%.2f (%.1f x)" % (self.median(b, "cpu"), self.median(b, "cpu") / v), "%.3f")
+
+    # -- what takes mail and keeps nothing: ours, and Postfix's
+
+    def poured(self, sink, load):
+        """One round: CPU of the server alone, as the kernel counts it for its pid."""
+        before = cpu(sink.p.pid)
+        out = load(sink)
+        out["cpu"] = (cpu(sink.p.pid) - before) / max(1, out["messages"]) * 1000
+        return out
+
+    def by_loadgen(self, *words):
+        def load(sink):
+            class At:
+                name, port = sink.name, staticmethod(lambda listener: sink.port)
+            return self.loadgen(At, "", *words)
+        return load
+
+    @staticmethod
+    def by_source(messages, *words):
+        """Postfix's own load generator: one message for each connection, or (-d) all in as many as there are sessions."""
+        def load(sink):
+            begin = time.monotonic()
+            subprocess.run(["smtp-source", "-s", "16", "-l", "4096", "-m", str(messages), *words, f"127.0.0.1:{sink.port}"], check=True,
+                           timeout=300, env=dict(os.environ, PATH="/usr/sbin:" + os.environ["PATH"]))
+            return {"messages": messages, "rate": messages / (time.monotonic() - begin)}
+        return load
+
+    def against(self, what, load, ours, theirs):
+        """Round by round in turns, so that both have the machine as it is."""
+        runs = {s: [] for s in (ours, theirs) if s}
+        for i in range(self.args.rounds):
+            for s in runs:
+                runs[s].append(self.poured(s, load))
+            print(f"  sink, {what}, round {i + 1} of {self.args.rounds}", file=sys.stderr, flush=True)
+        self.raw[f"sink, {what}"] = {s.name: r for s, r in runs.items()}
+        v = self.median(runs[ours], "cpu")
+        w = theirs and self.median(runs[theirs], "cpu")
+        self.row(f"sink, {what}: messages per CPU second", 1000 / v, "", w and "at least %.0f (smtp-sink)" % (1000 / w), w and v <= w,
+                 w and "%.0f (%.2f x)" % (1000 / w, w / v), "%.0f")
+        self.row("  CPU s per 1,000", v, "", None, None, w and "%.4f" % w, "%.4f")
+        self.row("  messages per second", self.median(runs[ours], "rate"), "/s", None, None,
+                 w and "%.0f/s" % self.median(runs[theirs], "rate"), "%.0f")
+
+    def case_sink(self, p, x):
+        ours, theirs = BenchSink(self.build, self.base), None
+        path = "/usr/sbin:" + os.environ["PATH"]
+        n = self.args.scale
+        try:
+            if shutil.which("smtp-sink", path=path):
+                theirs = Sink()
+            else:
+                self.problems.append("sink: smtp-sink is not installed (Debian: postfix)")
+            single = ("--sessions", 16, "--per-connection", "--sources", 20)
+            self.against("16 x 20 by loadgen", self.by_loadgen("--sessions", 16, "--messages", 20, "--repeat", n * 40), ours, theirs)
+            self.against("one per connection by loadgen", self.by_loadgen(*single, "--messages", n * 200), ours, theirs)
+            if theirs:
+                self.against("16 sessions by smtp-source -d", self.by_source(n * 8000, "-d"), ours, theirs)
+                self.against("one per connection by smtp-source", self.by_source(n * 2000), ours, theirs)
+            for what, more in (("full", ()), ("resumed", ("--resume",))):
+                for each, words in ((1, (*single, "--messages", n * 40)),
+                                    (20, ("--sessions", 16, "--messages", 20, "--repeat", n * 10))):
+                    self.in_tls(f"{what} handshakes, {each} each", self.by_loadgen("--starttls", *more, *words), ours)
+        finally:
+            ours.stop()
+            if theirs:
+                theirs.stop()
+
+    def in_tls(self, what, load, ours):
+        a = self.rounds(f"sink, STARTTLS, {what}", lambda: self.poured(ours, load))
+        self.row(f"sink, STARTTLS, {what}: messages per CPU second", 1000 / self.median(a, "cpu"), "", None, None,
+                 "%.0f handshakes/s" % statistics.median(r["rate"] / r["messages"] * r["sessions"] for r in a), "%.0f")
+        self.row("  CPU s per 1,000", self.median(a, "cpu"), "", None, None,
+                 "%.0f %% resumed" % statistics.median(100 * r["resumed"] / r["sessions"] for r in a), "%.3f")
 
     def case_onward(self, p, x):
         if not shutil.which("smtp-sink", path="/usr/sbin:" + os.environ["PATH"]):

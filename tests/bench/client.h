@@ -54,6 +54,7 @@ struct client_plan {
     unsigned sources; /* 127.0.0.1 and so many addresses in a row, where ports run out */
     enum client_tls tls;
     SSL_CTX *ctx;
+    bool resume; /* a slot keeps the ticket of its last session for the next one */
     int epoll_fd;
     bool lockstep;               /* no pipelining: every command waits for its reply */
     bool trickle_data;           /* trickle in DATA, not in a command */
@@ -67,7 +68,7 @@ struct client_plan {
     unsigned next_source;
     struct samples banner, ack, reply, shake;
     struct tally failures, trickle_ends; /* what became of clients that drip is no failure of the load */
-    uint64_t messages_done, sessions_done, connections;
+    uint64_t messages_done, sessions_done, connections, resumed;
     /* ->failed tells how. Called from inside the client's own functions: the owner restarts it later. */
     void (*ended)(struct client_plan *p, struct client *c);
     void (*ready)(struct client_plan *p, struct client *c); /* HOLD is idle, TRICKLE drips from now on */
@@ -76,6 +77,7 @@ struct client_plan {
 struct client {
     int fd;
     SSL *ssl;
+    SSL_SESSION *ticket; /* NULL: none yet */
     enum client_job job;
     enum client_state state;
     enum client_tls tls;
@@ -188,6 +190,9 @@ static inline void client_handshake(struct client_plan *p, struct client *c)
             client_end(p, c, "no SSL");
             return;
         }
+        SSL_set_app_data(c->ssl, c);
+        if (p->resume && c->ticket)
+            SSL_set_session(c->ssl, c->ticket);
         SSL_set_connect_state(c->ssl);
         c->asked_us = client_now();
         c->state = CLIENT_HANDSHAKE;
@@ -197,6 +202,7 @@ static inline void client_handshake(struct client_plan *p, struct client *c)
     if (rc == 1) {
         samples_add(&p->shake, client_now() - c->asked_us);
         c->secured = true;
+        p->resumed += SSL_session_reused(c->ssl) == 1;
         if (c->tls == CLIENT_IMPLICIT) {
             c->state = CLIENT_BANNER;
             client_watch(p, c, EPOLLIN);
@@ -422,14 +428,23 @@ static inline void client_event(struct client_plan *p, struct client *c, uint32_
     }
 }
 
+/* A ticket has come: OpenSSL's callback, which takes the reference by returning 1. */
+static inline int client_ticket(SSL *ssl, SSL_SESSION *ticket)
+{
+    struct client *c = SSL_get_app_data(ssl);
+
+    SSL_SESSION_free(c->ticket);
+    c->ticket = ticket;
+    return 1;
+}
+
 /* Begins a connection. The caller keeps c; p->ended() comes exactly once, perhaps before this returns. */
 static inline void client_start(struct client_plan *p, struct client *c, enum client_job job, enum client_tls tls)
 {
     struct sockaddr_in from = {.sin_family = AF_INET};
-    unsigned recipient = c->recipient;
     int one = 1;
 
-    *c = (struct client){.job = job, .tls = tls, .recipient = recipient};
+    *c = (struct client){.job = job, .tls = tls, .recipient = c->recipient, .ticket = c->ticket};
     from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + p->next_source++ % p->sources);
     p->connections++;
     c->connect_us = client_now();

@@ -16,7 +16,7 @@
 
 struct options {
     struct sockaddr_in to;
-    bool has_to, json, sink, wait, handshake_only, lockstep, trickle_data;
+    bool has_to, json, sink, wait, handshake_only, lockstep, trickle_data, resume;
     enum client_tls tls;
     unsigned sessions, repeat, messages, hold, probes, trickle, sources, seconds;
     size_t size;
@@ -49,6 +49,7 @@ static void usage(FILE *f)
           "  --per-connection     a new connection for every message: --repeat times --messages of one each\n"
           "  --starttls           TLS 1.3 by STARTTLS, a full handshake on every connection\n"
           "  --implicit           TLS 1.3 from the first byte\n"
+          "  --resume             with TLS: each place resumes its last session where the server gave a ticket\n"
           "  --handshake-only     no mail: connect, handshake, banner, close\n"
           "  --lockstep           no pipelining: every command waits for its reply\n"
           "  --size BYTES         of a message as sent (4096)\n"
@@ -295,7 +296,11 @@ static int make_tls(struct run *r)
 
     if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1)
         return -1;
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* no resumption: every handshake is a full one */
+    /* without --resume every handshake is a full one */
+    SSL_CTX_set_session_cache_mode(ctx, r->o->resume ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL
+                                                     : SSL_SESS_CACHE_OFF);
+    if (r->o->resume)
+        SSL_CTX_sess_set_new_cb(ctx, client_ticket);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
     SSL_CTX_set_mode(ctx,
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
@@ -317,12 +322,13 @@ static void report_json(struct run *r, double seconds, double cpu, bool finished
     const struct client_plan *p = &r->plan;
     uint64_t done = r->o->handshake_only ? p->sessions_done : p->messages_done;
 
-    printf("{\"messages\":%llu,\"sessions\":%llu,\"connections\":%llu,\"seconds\":%.4f,\"rate\":%.1f,\"finished\":%s,"
+    printf("{\"messages\":%llu,\"sessions\":%llu,\"connections\":%llu,\"resumed\":%llu,\"seconds\":%.4f,\"rate\":%.1f,"
+           "\"finished\":%s,"
            "\"generatorCpu\":%.3f,\"held\":%u,\"heldEnded\":%u,\"trickling\":%u,\"trickleBytes\":%llu,",
            (unsigned long long)p->messages_done, (unsigned long long)p->sessions_done,
-           (unsigned long long)p->connections, seconds, seconds > 0 ? (double)done / seconds : 0,
-           finished ? "true" : "false", cpu, r->held_now, r->held_ended, r->dripping,
-           (unsigned long long)r->drip_bytes);
+           (unsigned long long)p->connections, (unsigned long long)p->resumed, seconds,
+           seconds > 0 ? (double)done / seconds : 0, finished ? "true" : "false", cpu, r->held_now, r->held_ended,
+           r->dripping, (unsigned long long)r->drip_bytes);
     samples_json(stdout, "ackMs", &p->ack);
     printf(",");
     samples_json(stdout, "replyMs", &p->reply);
@@ -381,6 +387,7 @@ static int run(const struct options *o, struct sink_server *sink)
                                   .sources = o->sources,
                                   .tls = o->tls,
                                   .lockstep = o->lockstep,
+                                  .resume = o->resume,
                                   .trickle_data = o->trickle_data,
                                   .messages = o->messages,
                                   .ended = on_ended,
@@ -461,6 +468,7 @@ static int parse(int argc, char **argv, struct options *o)
                                           {"implicit", 0, NULL, OPT_IMPLICIT},
                                           {"handshake-only", 0, NULL, OPT_SHAKE},
                                           {"lockstep", 0, NULL, 'l'},
+                                          {"resume", 0, NULL, 'R'},
                                           {"size", 1, NULL, 'b'},
                                           {"from", 1, NULL, 'f'},
                                           {"to", 1, NULL, 't'},
@@ -513,6 +521,9 @@ static int parse(int argc, char **argv, struct options *o)
             break;
         case OPT_SHAKE:
             o->handshake_only = true;
+            break;
+        case 'R':
+            o->resume = true;
             break;
         case 'l':
             o->lockstep = true;
