@@ -31,6 +31,8 @@ static const struct {
     [BENCH_F_LOGIN_LOOP] = {"login-loop", "AUTH was refused more than 6 times in a session, or 20 times in all"},
     [BENCH_F_MAIL] = {"mail", "MAIL"},
     [BENCH_F_MAIL_CLEAR] = {"mail-in-clear", "MAIL outside TLS"},
+    [BENCH_F_UNPROVEN] = {"mail-unproven", "MAIL inside TLS with a certificate that is not to be trusted"},
+    [BENCH_F_STATUS] = {"mail-status-asked", "MAIL inside TLS by one that had asked for a stapled OCSP response"},
     [BENCH_F_REPORT] = {"report", "MAIL FROM:<>, which counts for nothing else but mail-in-clear"},
     [BENCH_F_CONTENT] = {"content", "octets of a message, not the dot alone"},
     [BENCH_F_FOR_NOBODY] = {"content-for-nobody", "octets of a message behind DATA though no recipient was taken"},
@@ -208,6 +210,10 @@ static void clear_or_tls(struct bench_facts *f, const struct bench_facts_line *l
         bench_facts_see(f, BENCH_F_MAIL_CLEAR, l->line);
     if (mail && !s->tls && f->tls_failed)
         bench_facts_see(f, BENCH_F_FELL_BACK, l->line);
+    if (mail && s->tls && s->unproven)
+        bench_facts_see(f, BENCH_F_UNPROVEN, l->line);
+    if (mail && s->tls && s->status)
+        bench_facts_see(f, BENCH_F_STATUS, l->line);
     if (auth && !s->tls)
         bench_facts_see(f, BENCH_F_AUTH_CLEAR, l->line);
     if ((mail || auth) && s->tls && !s->ehlo)
@@ -316,6 +322,7 @@ static void tls_done(struct bench_facts *f, const struct bench_facts_line *l)
 {
     bench_facts_see(f, BENCH_F_TLS, l->line);
     l->s->tls = true;
+    l->s->unproven = json_is_false(json_object_get(l->line, "cert_valid"));
     l->s->ehlo = false;
     l->s->offered = 0; /* RFC 3207 4.2: what was said before is forgotten */
     bench_facts_mail_drop(f, l->s);
@@ -339,8 +346,10 @@ static void in_session(struct bench_facts *f, const char *ev, struct bench_facts
         command(f, l);
     } else if (strcmp(ev, "send") == 0) {
         reply(f, l);
-    } else if (strcmp(ev, "client_hello") == 0 && !*str(l->line, "sni")) {
-        bench_facts_see(f, BENCH_F_NO_SNI, l->line);
+    } else if (strcmp(ev, "client_hello") == 0) {
+        l->s->status = json_is_true(json_object_get(l->line, "status"));
+        if (!*str(l->line, "sni"))
+            bench_facts_see(f, BENCH_F_NO_SNI, l->line);
     } else if (strcmp(ev, "tls_done") == 0) {
         tls_done(f, l);
     } else if (strcmp(ev, "tls_fail") == 0) {

@@ -40,6 +40,8 @@ enum bench_fact {
     BENCH_F_LOGIN_LOOP,
     BENCH_F_MAIL,
     BENCH_F_MAIL_CLEAR,
+    BENCH_F_UNPROVEN,
+    BENCH_F_STATUS,
     BENCH_F_REPORT,
     BENCH_F_CONTENT,
     BENCH_F_FOR_NOBODY,
@@ -75,9 +77,10 @@ struct bench_seen {
 
 /* A recipient in all sessions. */
 struct bench_facts_rcpt {
-    uint64_t id;         /* of the address */
-    bool taken, refused; /* refused: for good */
-    bool later;          /* it was refused for now, or the session ended before it was known */
+    uint64_t id;    /* of the address */
+    unsigned taken; /* so many messages */
+    bool refused;   /* for good */
+    bool later;     /* it was refused for now, or the session ended before it was known */
     int64_t later_us;
     char sid[24]; /* where it was tried last */
     unsigned seq;
@@ -93,6 +96,7 @@ struct bench_facts_session {
     int64_t begun_us;
     bool tls, asked_tls;      /* asked_tls: STARTTLS got its 220 */
     bool tls_failed;          /* in the handshake */
+    bool unproven, status;    /* its certificate is not to be trusted; a stapled response was asked for */
     bool ehlo;                /* since TLS */
     bool quit, ended, served; /* ended: the server's doing; served: a message was taken */
     unsigned offered, forged; /* bits of bench_offer.c */
@@ -118,7 +122,7 @@ struct bench_facts {
     unsigned logins_refused;
     bool tls_failed, ended_empty; /* a session has ended so */
     struct bench_facts_rcpt rcpt[BENCH_FACTS_RCPTS];
-    unsigned rcpts;
+    unsigned rcpts, messages; /* messages: that each is to get; 0: one */
     uint64_t taken[BENCH_FACTS_TAKEN];
     unsigned taken_count;
     struct { /* MAIL that was refused, as long as no recipient was named */
@@ -130,8 +134,10 @@ struct bench_facts {
 
 /* All zero: nothing has happened. */
 void bench_facts_take(struct bench_facts *f, const json_t *line);
-/* The sender is to send to that address, so not all is delivered as long as it has not been. */
+/* The sender is to send to that address, so not all is delivered as long as it has not been; so many messages
+ * to each (one, when not said). */
 void bench_facts_want(struct bench_facts *f, const char *address);
+void bench_facts_want_messages(struct bench_facts *f, unsigned each);
 /* The sender is done, and says whether all has been delivered. */
 void bench_facts_claim(struct bench_facts *f, bool all_sent);
 bool bench_facts_has(const struct bench_facts *f, enum bench_fact fact);

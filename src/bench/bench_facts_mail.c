@@ -51,10 +51,15 @@ static void put_in(struct bench_facts_set *set, unsigned i)
 
 /* ---- what became of recipients */
 
-/* now_us: when it was refused; 0: nobody refused it, and trying again at once is right. */
-static void refuse(struct bench_facts_rcpt *r, bool for_good, int64_t now_us)
+static bool is_done(const struct bench_facts *f, const struct bench_facts_rcpt *r)
 {
-    if (r->taken)
+    return r->taken >= (f->messages ? f->messages : 1);
+}
+
+/* now_us: when it was refused; 0: nobody refused it, and trying again at once is right. */
+static void refuse(const struct bench_facts *f, struct bench_facts_rcpt *r, bool for_good, int64_t now_us)
+{
+    if (is_done(f, r))
         return;
     r->refused = for_good;
     r->later = !for_good;
@@ -65,7 +70,7 @@ static void refuse_all(struct bench_facts *f, struct bench_facts_session *s, boo
 {
     for (unsigned i = 0; i < f->rcpts; i++)
         if (is_in(&s->rcpts, i))
-            refuse(&f->rcpt[i], for_good, now_us);
+            refuse(f, &f->rcpt[i], for_good, now_us);
 }
 
 static void forget(struct bench_facts_session *s)
@@ -80,7 +85,7 @@ void bench_facts_mail_drop(struct bench_facts *f, struct bench_facts_session *s)
 {
     refuse_all(f, s, false, 0);
     if (s->rcpt >= 0 && !f->rcpt[s->rcpt].refused) /* named, and never answered */
-        refuse(&f->rcpt[s->rcpt], false, 0);
+        refuse(f, &f->rcpt[s->rcpt], false, 0);
     forget(s);
 }
 
@@ -90,7 +95,7 @@ static void settle(struct bench_facts *f, const json_t *line)
     bool done = f->fact[BENCH_F_DELIVERED].seen;
 
     for (unsigned i = 0; i < f->rcpts && done; i++)
-        done = f->rcpt[i].taken || f->rcpt[i].refused;
+        done = is_done(f, &f->rcpt[i]) || f->rcpt[i].refused;
     if (done)
         bench_facts_see(f, BENCH_F_ALL_DELIVERED, line);
     else
@@ -150,7 +155,7 @@ void bench_facts_mail_command(struct bench_facts *f, const struct bench_facts_li
     struct bench_facts_session *s = l->s;
 
     if (s->rcpt >= 0) { /* named, never answered, and more comes */
-        refuse(&f->rcpt[s->rcpt], false, 0);
+        refuse(f, &f->rcpt[s->rcpt], false, 0);
         s->rcpt = -1;
     }
     if (strcmp(l->verb, "MAIL") == 0)
@@ -187,7 +192,7 @@ static void rcpt_answered(struct bench_facts *f, struct bench_facts_session *s, 
     if (class == '2')
         put_in(&s->rcpts, (unsigned)s->rcpt);
     else
-        refuse(&f->rcpt[s->rcpt], class == '5' && (!taken || code != 552), taken && code != 421 ? now_us : 0);
+        refuse(f, &f->rcpt[s->rcpt], class == '5' && (!taken || code != 552), taken && code != 421 ? now_us : 0);
     s->rcpt = -1;
 }
 
@@ -252,7 +257,8 @@ void bench_facts_mail_message(struct bench_facts *f, const struct bench_facts_li
             continue;
         if (was_taken(f, hash(id, (const char *)&r->id, sizeof r->id)))
             bench_facts_see(f, BENCH_F_DUPLICATE, l->line);
-        r->taken = true;
+        else
+            r->taken++;
         r->later = r->refused = false;
     }
     forget(s);
@@ -264,6 +270,11 @@ void bench_facts_mail_message(struct bench_facts *f, const struct bench_facts_li
 void bench_facts_want(struct bench_facts *f, const char *to)
 {
     (void)find(f, hash(BEGIN, to, strlen(to)));
+}
+
+void bench_facts_want_messages(struct bench_facts *f, unsigned each)
+{
+    f->messages = each;
 }
 
 void bench_facts_claim(struct bench_facts *f, bool all_sent)
@@ -279,7 +290,7 @@ void bench_facts_claim(struct bench_facts *f, bool all_sent)
         const struct bench_facts_rcpt *r = &f->rcpt[i];
         struct bench_seen *lost = &f->fact[BENCH_F_LOST];
 
-        if (r->taken || r->refused || lost->seen || !*r->sid)
+        if (is_done(f, r) || r->refused || lost->seen || !*r->sid)
             continue;
         *lost = (struct bench_seen){.seen = true, .seq = r->seq};
         snprintf(lost->sid, sizeof lost->sid, "%s", r->sid);

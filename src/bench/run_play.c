@@ -81,6 +81,7 @@ static int open_port(struct run_play *p, struct err *e)
 
 static void want(struct run_play *p)
 {
+    bench_facts_want_messages(&p->facts, p->result->scenario->messages);
     for (char **r = p->result->scenario->recipients; *r; r++) {
         char *to = mem_printf("%s@%s", *r, RUN_MAIL_DOMAIN);
 

@@ -78,7 +78,7 @@ void bench_judge(struct bench_verdict *out, const struct bench_scenario *s, enum
 {
     const struct bench_expect *x = &s->expect[p];
     const struct bench_verdict_rule *wrong, *open;
-    const char *wait = over ? NULL : x->wait;
+    const char *wait = over || f->fact[BENCH_F_TRIED_AGAIN].seen ? NULL : x->wait;
 
     *out = (struct bench_verdict){.result = BENCH_UNDECIDED};
     gather(out, x, p, f);

@@ -29,7 +29,7 @@ struct bench_verdict {
     struct bench_verdict_rule rules[BENCH_VERDICT_RULES];
     unsigned count;
 };
-/* over: the sender has done all that it will do; there is nothing left to wait for. */
+/* over: the sender has done all that it will do; there is nothing left to wait for, as when it has come back already. */
 void bench_judge(struct bench_verdict *out, const struct bench_scenario *s, enum bench_policy p,
                  const struct bench_facts *f, bool over);
 /* {scenario, policy, result, why, rules: [{id, kind: forbid|demand, ok: true|false, or null where a demand is open, why,

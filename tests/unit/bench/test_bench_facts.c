@@ -77,6 +77,15 @@ static void message(struct play *p, const char *sid, const char *id, bool accept
     give(p, o);
 }
 
+static void hello(struct play *p, const char *sid, const char *sni)
+{
+    json_t *o = event(p, sid, "client_hello");
+
+    json_object_set_new(o, "status", json_boolean(strstr(sni, " status") != NULL));
+    json_object_set_new(o, "sni", json_stringn(sni, strcspn(sni, " ")));
+    give(p, o);
+}
+
 static void one(struct play *p, const char *sid, const char *word, const char *rest)
 {
     if (strcmp(word, "+") == 0)
@@ -88,11 +97,11 @@ static void one(struct play *p, const char *sid, const char *word, const char *r
     else if (strcmp(word, "S") == 0)
         say(p, sid, "send", rest, false);
     else if (strcmp(word, "TLS") == 0)
-        give(p, event(p, sid, "tls_done"));
+        with(p, sid, "tls_done", "cert_valid", json_boolean(strcmp(rest, "unproven") != 0));
     else if (strcmp(word, "NOTLS") == 0)
         give(p, event(p, sid, "tls_fail"));
     else if (strcmp(word, "HELLO") == 0)
-        with(p, sid, "client_hello", "sni", json_string(rest));
+        hello(p, sid, rest);
     else if (strcmp(word, "LINT") == 0)
         with(p, sid, "lint", "id", json_string(rest));
     else if (strcmp(word, "BODY") == 0)
@@ -134,6 +143,8 @@ static void take_line(struct play *p, char *text)
         p->ms += atoi(text + 1);
     } else if (strcmp(text, "sent") == 0) {
         bench_facts_claim(&p->f, true);
+    } else if (strncmp(text, "messages ", 9) == 0) {
+        bench_facts_want_messages(&p->f, (unsigned)atoi(text + 9));
     } else if (strncmp(text, "want ", 5) == 0) {
         bench_facts_want(&p->f, text + 5);
     } else if (word) {

@@ -31,6 +31,7 @@ static enum bench_result judge(char **forbid, char **demand, const char *wait, c
 }
 
 #define CAME "{\"ev\":\"session_start\",\"sid\":\"1\"}\n"
+#define LEFT "{\"ev\":\"session_end\",\"sid\":\"1\",\"by\":\"server\"}\n"
 #define CLEAR "{\"ev\":\"recv\",\"sid\":\"1\",\"seq\":4,\"text\":\"MAIL FROM:<a@x>\"}\n"
 #define TAKEN "{\"ev\":\"message\",\"sid\":\"1\",\"seq\":9,\"accepted\":true}\n"
 
@@ -45,6 +46,7 @@ START_TEST(judgements)
     ck_assert_int_eq(judge(forbid, NULL, NULL, CAME, true), BENCH_PASS);
     ck_assert_int_eq(judge(forbid, NULL, "later", CAME, false), BENCH_UNDECIDED);
     ck_assert_int_eq(judge(forbid, NULL, "later", CAME, true), BENCH_PASS);
+    ck_assert_int_eq(judge(forbid, NULL, "later", CAME LEFT CAME, false), BENCH_PASS); /* it came back */
     ck_assert_int_eq(judge(forbid, NULL, "later", CAME CLEAR, false), BENCH_FAIL);
     ck_assert_int_eq(judge(NULL, demand, NULL, CAME, true), BENCH_UNDECIDED);
     ck_assert_int_eq(judge(NULL, demand, NULL, CAME TAKEN, true), BENCH_PASS);
