@@ -10,6 +10,7 @@
 
 #define READ_AT_ONCE 65536u
 #define SIZE_MOST ((uint64_t)1 << 30)
+#define FLOOD_US INT64_C(60000000)
 #define LINGER_US INT64_C(2000000)
 
 /* ---- the end of one */
@@ -71,7 +72,7 @@ static bool obey_end(struct bench_conn *c, enum bench_then then)
 
 static void want(struct bench_conn *c)
 {
-    watch_want(c->watch, (c->held ? 0 : LOOP_READ) | (c->wants_write || c->out.len ? LOOP_WRITE : 0));
+    watch_want(c->watch, (c->held || c->unread ? 0 : LOOP_READ) | (c->wants_write || c->out.len ? LOOP_WRITE : 0));
 }
 
 /* -1: the connection is of no use any more. 0: the rest waits. 1: all is out. */
@@ -134,8 +135,11 @@ static bool carry_out(struct bench_conn *c)
             break;
         if (d.kind == BENCH_DO_SEND)
             buf_append(&c->out, d.bytes.p, d.bytes.n);
+        if (d.flood && !c->flood_us)
+            c->flood_us = clock_now().mono_us;
         if (d.kind == BENCH_DO_PAUSE) {
             c->resume_us = clock_now().mono_us + d.ms * INT64_C(1000);
+            c->unread = d.unread;
             bench_server_alarm(c->port->server, c->resume_us);
         }
         if (d.kind == BENCH_DO_START_TLS) {
@@ -193,10 +197,21 @@ static bool is_implicit(const struct bench_port *p)
     return p->implicit || p->scenario->tls.implicit;
 }
 
+static unsigned at_once(const struct bench_conn *c)
+{
+    unsigned n = 0;
+
+    for (const struct bench_conn *o = c->port->server->conns; o; o = o->next)
+        n += o->port == c->port && !o->ended && strcmp(o->client, c->client) == 0;
+    return n;
+}
+
 static void new_session(struct bench_conn *c, const struct addr *peer)
 {
     struct bench_session_setup s = {.scenario = c->port->scenario,
                                     .count = counters(c->port),
+                                    .names = c->port->server->names,
+                                    .at_once = at_once(c),
                                     .hostname = c->port->server->setup.hostname,
                                     .client = c->client,
                                     .lease = c->port->lease,
@@ -307,7 +322,7 @@ static bool hear(struct bench_conn *c)
 
     for (;;) {
         c->held = !c->deaf && bench_session_is_full(c->session);
-        if (c->held || c->handshaking || (n = take(c, room, sizeof room)) <= 0)
+        if (c->held || c->unread || c->handshaking || (n = take(c, room, sizeof room)) <= 0)
             break;
         c->heard_us = clock_now().mono_us;
         c->idle_said = false;
@@ -392,6 +407,7 @@ void bench_conn_resume(struct bench_conn *c, int64_t now_us)
         return;
     }
     c->resume_us = 0;
+    c->unread = false;
     (void)carry_out(c);
 }
 
@@ -407,7 +423,10 @@ void bench_conn_tick(struct bench_conn *c, int64_t now_us)
 {
     unsigned idle = idle_ms(bench_session_scenario(c->session));
 
-    if ((c->deadline_us && now_us >= c->deadline_us) || now_us - c->heard_us > c->port->server->setup.silence_us) {
+    if (c->flood_us && !c->ended && now_us - c->flood_us > FLOOD_US) {
+        bench_conn_end(c, "server");
+    } else if ((c->deadline_us && now_us >= c->deadline_us) ||
+               now_us - c->heard_us > c->port->server->setup.silence_us) {
         bench_conn_end(c, c->deadline_us ? "server" : "timeout");
     } else if (idle && !c->deaf && !c->idle_said && c->session && now_us - c->heard_us >= idle * INT64_C(1000)) {
         c->idle_said = true;

@@ -12,6 +12,8 @@ struct entry {
     uint64_t hash, other; /* two of what it counts by: texts of senders are not kept */
     unsigned count;
     int64_t first_s;
+    int64_t tokens, filled_s; /* of step.rate: in parts of which a token has rate_s */
+    bool filled;
 };
 
 struct bench_count {
@@ -133,6 +135,22 @@ static struct entry *find(struct bench_count *c, uint64_t id, const char *key, i
     return e;
 }
 
+/* A bucket of rate_count tokens, filled up within rate_s. True: it is empty. */
+static bool is_beyond(struct entry *e, const struct bench_step *s, int64_t now_s)
+{
+    int64_t most = (int64_t)s->rate_count * s->rate_s;
+
+    e->tokens = e->filled ? e->tokens + (now_s - e->filled_s) * s->rate_count : most;
+    if (e->tokens > most)
+        e->tokens = most;
+    e->filled = true;
+    e->filled_s = now_s;
+    if (e->tokens < s->rate_s)
+        return true;
+    e->tokens -= s->rate_s;
+    return false;
+}
+
 bool bench_count_acts(struct bench_count *c, const struct bench_step *s, uint64_t id, const char *key, int64_t now_s,
                       unsigned *count)
 {
@@ -145,6 +163,8 @@ bool bench_count_acts(struct bench_count *c, const struct bench_step *s, uint64_
     if (s->every && (n - s->after) % s->every != 0)
         return false;
     if (s->until_s && now_s - e->first_s >= s->until_s)
+        return false;
+    if (s->rate_count && !is_beyond(e, s, now_s))
         return false;
     return s->chance >= 1000 || mix(mix(c->seed ^ e->hash) + n * 0x9e3779b97f4a7c15u) % 1000 < s->chance;
 }

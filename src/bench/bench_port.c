@@ -26,8 +26,12 @@ static int take_address(struct bench_port *p, struct err *e)
     int fd = socket(p->address.ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
     socklen_t len = sizeof p->address.ss;
 
+    int most = (int)p->scenario->receive_buffer;
+
     if (fd >= 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (fd >= 0 && most) /* connections inherit it */
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &most, sizeof most);
     if (fd < 0 || bind(fd, (const struct sockaddr *)&p->address.ss, p->address.len) < 0 ||
         getsockname(fd, (struct sockaddr *)&p->address.ss, &len) < 0) {
         err_set(e, "listening: %s", strerror(errno));

@@ -48,6 +48,7 @@ struct bench_server *bench_server_new(const struct bench_server_setup *s)
     if (!s->silence_us)
         v->setup.silence_us = SILENCE_US;
     v->count = bench_count_new(s->seed);
+    v->names = bench_names_new();
     loop_ticker(s->loop, TICK_US, on_tick, v);
     return v;
 }
@@ -122,6 +123,7 @@ void bench_server_free(struct bench_server **vp)
         free(x);
     }
     bench_count_free(&v->count);
+    bench_names_free(&v->names);
     free(v);
     *vp = NULL;
 }

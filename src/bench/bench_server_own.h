@@ -35,8 +35,9 @@ struct bench_conn {
     struct bench_tls_conn *tls;
     struct buf out;    /* of one send, what is left of it */
     int64_t resume_us; /* a pause; 0: none */
-    int64_t deadline_us, heard_us;
+    int64_t deadline_us, heard_us, flood_us; /* flood_us: that it began; 0: there was none */
     bool hello_seen;
+    bool unread; /* until the end of the pause */
     bool peeking; /* for the ClientHello, before anybody answers it */
     bool handshaking, deaf, hung, ended, wants_write, idle_said;
     bool held; /* nothing is read until some of what is to be done is done */
@@ -53,6 +54,7 @@ struct bench_ctx {
 struct bench_server {
     struct bench_server_setup setup;
     struct bench_count *count;
+    struct bench_names *names;
     struct bench_port *ports;
     struct bench_conn *conns;
     struct bench_ctx *contexts;

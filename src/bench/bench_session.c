@@ -4,6 +4,8 @@
 #include "bench/bench_session_own.h"
 
 #define WAITING_MOST 1000u
+#define FLOOD_WRITE 65536u
+#define FLOOD_BREATH_MS 1u
 #define LINE_MOST 65536u /* longer ones are cut off: a sender that writes them is not a sender any more */
 
 /* ---- what is to be done */
@@ -26,15 +28,43 @@ void bench_session_tell(struct bench_session *s, struct bench_event *ev)
         s->setup.event(s->setup.arg, ev);
 }
 
+static void send_held(struct bench_session *s)
+{
+    if (!s->held.len)
+        return;
+    bench_session_push(s, BENCH_DO_SEND)->bytes = s->held;
+    s->held = (struct buf){0};
+}
+
+/* Told where it is said, so that answers stand behind their commands; .held: it goes out with the next one. */
+void bench_session_hold(struct bench_session *s, const char *p, size_t n)
+{
+    buf_append(&s->held, p, n);
+    bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_SEND, .text = {p, n}, .times = 1, .held = true});
+}
+
 void bench_session_send(struct bench_session *s, const char *p, size_t n)
 {
-    struct bench_todo *t;
-
     if (!n)
         return;
-    t = bench_session_push(s, BENCH_DO_SEND);
-    buf_append(&t->bytes, p, n);
-    bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_SEND, .text = {p, n}});
+    buf_append(&s->held, p, n);
+    bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_SEND, .text = {p, n}, .times = 1});
+    send_held(s);
+}
+
+/* As often in one write as FLOOD_WRITE holds. */
+void bench_session_flood(struct bench_session *s, const struct bench_bytes *bytes, unsigned times)
+{
+    unsigned most = (unsigned)(BENCH_FLOOD_MOST / bytes->n) + 1;
+    struct bench_todo *t = bench_session_push(s, BENCH_DO_SEND);
+
+    t->flood = true;
+    t->flood_left = times && times < most ? times : most;
+    for (unsigned i = 0; i < t->flood_left && (i == 0 || t->bytes.len + bytes->n <= FLOOD_WRITE); i++)
+        buf_append(&t->bytes, bytes->p, bytes->n);
+    t->flood_one = bytes->n;
+    bench_session_tell(
+        s, &(struct bench_event){.kind = BENCH_EV_SEND, .text = {bytes->p, bytes->n}, .times = t->flood_left});
 }
 
 void bench_session_pause(struct bench_session *s, unsigned ms)
@@ -45,6 +75,7 @@ void bench_session_pause(struct bench_session *s, unsigned ms)
 
 void bench_session_end(struct bench_session *s, enum bench_then then)
 {
+    send_held(s);
     bench_session_push(s, BENCH_DO_END)->then = then;
     s->mode = BENCH_DEAF;
 }
@@ -71,7 +102,7 @@ static size_t one_line(struct bench_session *s)
     else
         bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_LINT, .text = SPAN("bare-lf")});
     if (s->mode == BENCH_AUTH_LINES)
-        bench_verb_auth_line(s, (struct span){p, text});
+        bench_auth_line(s, (struct span){p, text});
     else
         command(s, (struct span){p, text}, n < s->in.len);
     return n;
@@ -88,6 +119,7 @@ struct bench_session *bench_session_new(const struct bench_session_setup *setup,
     s->now_s = now_s;
     s->number = bench_count_session(setup->count);
     bench_choose(s, BENCH_AT_CONNECT);
+    bench_ehlo_begin(s);
     bench_step_answer(s, BENCH_ACCEPT, NULL);
     if (!setup->implicit)
         bench_verb_greet(s);
@@ -116,6 +148,9 @@ void bench_session_free(struct bench_session **sp)
     bench_choose_forget(s);
     free(s->sni);
     free(s->helo);
+    buf_clear(&s->held);
+    buf_clear(&s->said);
+    free(s->offer);
     free(s->sender);
     free(s->last_rcpt);
     free(s);
@@ -127,11 +162,12 @@ static void work(struct bench_session *s)
     size_t n = 1;
 
     while (n && s->in.len && s->mode != BENCH_DEAF && s->mode != BENCH_TLS_NEXT) {
-        n = s->mode == BENCH_CONTENT ? bench_verb_content(s, buf_data(&s->in), s->in.len)
-            : s->mode == BENCH_CHUNK ? bench_verb_chunk(s, buf_data(&s->in), s->in.len)
+        n = s->mode == BENCH_CONTENT ? bench_mail_content(s, buf_data(&s->in), s->in.len)
+            : s->mode == BENCH_CHUNK ? bench_mail_chunk(s, buf_data(&s->in), s->in.len)
                                      : one_line(s);
         buf_consume(&s->in, n);
     }
+    send_held(s);
     if (s->mode == BENCH_DEAF)
         buf_clear(&s->in);
 }
@@ -181,25 +217,61 @@ static void take_along(struct bench_session *s, struct bench_todo *t)
         s->last = &s->first;
 }
 
-void bench_session_next(struct bench_session *s, struct bench_do *out)
+/* The next part of a flood, and a pause behind it. False: there is nothing left of it. */
+static bool flood(struct bench_todo *t, struct bench_do *out)
+{
+    size_t one = t->flood_one;
+    unsigned times = (unsigned)(t->bytes.len / one);
+
+    if (t->breathe && t->flood_left) {
+        *out = (struct bench_do){.kind = BENCH_DO_PAUSE, .ms = FLOOD_BREATH_MS};
+        t->breathe = false;
+        return true;
+    }
+    if (!t->flood_left)
+        return false;
+    if (times > t->flood_left)
+        times = t->flood_left;
+    *out = (struct bench_do){.kind = BENCH_DO_SEND, .flood = true, .bytes = {buf_data(&t->bytes), times * one}};
+    t->flood_left -= times;
+    t->breathe = true;
+    return true;
+}
+
+static struct bench_todo *pop(struct bench_session *s)
 {
     struct bench_todo *t = s->first;
 
     if (s->given)
         free_todo(s->given);
     s->given = t;
-    *out = (struct bench_do){.kind = BENCH_DO_WAIT};
     if (!t)
-        return;
+        return NULL;
     s->first = t->next;
     s->waiting--;
     if (!s->first)
         s->last = &s->first;
     t->next = NULL;
-    *out = (struct bench_do){.kind = t->kind, .ms = t->ms, .then = t->then};
-    if (t->kind == BENCH_DO_SEND)
+    return t;
+}
+
+void bench_session_next(struct bench_session *s, struct bench_do *out)
+{
+    struct bench_todo *t;
+
+    *out = (struct bench_do){.kind = BENCH_DO_WAIT};
+    while (s->first && s->first->flood) {
         s->welcomed = true;
+        if (flood(s->first, out))
+            return;
+        (void)pop(s);
+    }
+    t = pop(s);
+    if (!t)
+        return;
+    *out = (struct bench_do){.kind = t->kind, .ms = t->ms, .unread = t->unread, .then = t->then};
     if (t->kind == BENCH_DO_SEND) {
+        s->welcomed = true;
         take_along(s, t);
         out->bytes = (struct span){buf_data(&t->bytes), t->bytes.len};
     }
@@ -236,9 +308,10 @@ bool bench_session_client_hello(struct bench_session *s, int64_t now_s)
 void bench_session_tls_done(struct bench_session *s)
 {
     s->in_tls = true;
-    s->greeted = s->mail = false;
+    s->mail = s->authed = s->chunking = s->chunk_failed = false;
     s->mode = BENCH_LINES;
     buf_clear(&s->in);
+    bench_ehlo_begin(s);
     bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_TLS});
     bench_step_answer(s, BENCH_TLS_DONE, NULL);
     if (s->setup.implicit)

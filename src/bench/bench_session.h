@@ -14,12 +14,13 @@
 #include "bench/bench_count.h"
 #include "bench/bench_totals.h"
 #include "bench/bench_select.h"
+#include "bench/bench_names.h"
 #include "bench/scenario.h"
 
 enum bench_do_kind {
     BENCH_DO_WAIT,      /* for bytes of the sender's */
     BENCH_DO_SEND,      /* .bytes in one write, and nothing else in it */
-    BENCH_DO_PAUSE,     /* for .ms */
+    BENCH_DO_PAUSE,     /* for .ms; with .unread nothing is read meanwhile */
     BENCH_DO_START_TLS, /* what came behind STARTTLS in clear is told by .bytes */
     BENCH_DO_END,       /* .then; after HALF_CLOSE and HANG what comes is read and forgotten */
 };
@@ -28,13 +29,16 @@ struct bench_do {
     enum bench_do_kind kind;
     struct span bytes; /* until the next call */
     unsigned ms;
+    bool unread;
+    bool flood; /* .bytes are part of a flood, which ends for want of patience, too */
     enum bench_then then;
 };
 
 /* What happened, for transcript and verdict. */
 enum bench_event_kind {
     BENCH_EV_RECV,    /* a line, without its end: .text; .verb */
-    BENCH_EV_SEND,    /* .text, as it goes out */
+    BENCH_EV_SEND,    /* .text, as it goes out; .times of a flood, up to so often; .held:
+                       * in the next one's write */
     BENCH_EV_FAULT,   /* .step acted; .count: for which time */
     BENCH_EV_TLS,     /* up */
     BENCH_EV_BODY,    /* .body */
@@ -47,9 +51,9 @@ struct bench_event {
     enum bench_event_kind kind;
     struct span text;
     const char *verb;
-    bool in_tls, pipelined, accepted;
+    bool in_tls, pipelined, accepted, held;
     const struct bench_step *step;
-    unsigned count;
+    unsigned count, times;
     const struct bench_body *body;
 };
 typedef void bench_event_fn(void *arg, const struct bench_event *ev);
@@ -57,9 +61,11 @@ typedef void bench_event_fn(void *arg, const struct bench_event *ev);
 struct bench_session_setup {
     const struct bench_scenario *scenario;
     struct bench_count *count;
+    struct bench_names *names;             /* what clients called themselves; NULL: nobody remembers */
     const char *hostname, *client, *lease; /* lease: "" for none */
     const struct addr *peer;               /* NULL: not known */
     const struct bench_choices *choices;   /* NULL: the scenario stays, and addresses ask for nothing */
+    unsigned at_once;                      /* sessions of that client there, this one among them */
     bool implicit;                         /* nothing is said before bench_session_tls_done() */
     bool tls_possible;
     uint64_t size_most;

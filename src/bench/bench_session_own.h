@@ -12,8 +12,12 @@ struct bench_todo {
     struct bench_todo *next;
     enum bench_do_kind kind;
     unsigned ms;
+    bool unread;
     enum bench_then then;
     struct buf bytes;
+    unsigned flood_left; /* of what is flooded, in .bytes as often as a write holds; that many times still */
+    size_t flood_one;    /* its octets */
+    bool flood, breathe; /* breathe: a flood leaves others their turn */
 };
 
 /* What addresses of this transaction asked for. */
@@ -27,18 +31,24 @@ struct bench_session {
     struct bench_session_setup setup;
     enum bench_mode mode;
     bool welcomed, early_said; /* the greeting went out; who spoke before it was told */
-    bool in_tls, greeted, mail;
+    bool in_tls, mail, authed;
+    bool turned_away;    /* by a 5yz for a greeting: QUIT is all that is left (RFC 5321 3.1) */
+    char *offer;         /* what EHLO said last, or would say: what is in there is taken */
     unsigned auth_steps; /* answers of the sender's that AUTH still waits for */
     uint32_t rcpts;
-    char *sni, *helo, *sender, *last_rcpt;
     struct bench_wish wishes[BENCH_WISHES];
     unsigned wish_count, number, waiting; /* waiting: of .first */
-    struct buf in;
-    size_t hello_left; /* of a ClientHello that came in clear */
+    size_t hello_left;                    /* of a ClientHello that came in clear */
+    uint64_t size_declared;
+    char *sni, *helo, *sender, *last_rcpt;
+    struct buf in, held, said; /* held: answers for the next write; said: by the last step or in its place */
     struct bench_todo *first, **last, *given;
     struct bench_content content;
     uint64_t chunk_left, reached; /* reached: steps at BODY have been looked at up to this octet */
     bool chunk_last, chunking;    /* chunking: a BDAT of this message has been there */
+    bool chunk_failed;            /* and one was refused */
+    const char *chunk_bad;        /* what is right to say after this one; NULL: nothing is wrong with it */
+    bool stored;                  /* a step said so of this message */
     int64_t now_s;
 };
 
@@ -46,12 +56,18 @@ struct bench_session {
 struct bench_todo *bench_session_push(struct bench_session *s, enum bench_do_kind kind);
 void bench_session_tell(struct bench_session *s, struct bench_event *ev);
 void bench_session_send(struct bench_session *s, const char *p, size_t n); /* one write */
+void bench_session_hold(struct bench_session *s, const char *p, size_t n); /* in front of the next one, in its write */
+void bench_session_flood(struct bench_session *s, const struct bench_bytes *bytes, unsigned times);
 void bench_session_pause(struct bench_session *s, unsigned ms);
 void bench_session_end(struct bench_session *s, enum bench_then then);
 
 /* bench_step.c: the answer at a point: what the first step that fits says, or what is right. NULL: nothing was right to
  * say. Returns the first octet of the answer's code, 0 where there was none. */
 char bench_step_answer(struct bench_session *s, enum bench_at at, const char *right);
+/* The same where a step acts; false, and nothing was said, where none does. */
+bool bench_step_acts(struct bench_session *s, enum bench_at at, const char *right, char *code);
+/* A step stands there, whether it acts or not. */
+bool bench_step_stands(const struct bench_session *s, enum bench_at at);
 
 /* bench_choose.c: at this stage another scenario may fit. */
 void bench_choose(struct bench_session *s, enum bench_stage at);
@@ -60,10 +76,27 @@ void bench_choose_forget(struct bench_session *s);
 
 /* bench_verb.c: a command line, without its end. */
 void bench_verb_run(struct bench_session *s, struct span line);
-void bench_verb_auth_line(struct bench_session *s, struct span line);
 void bench_verb_greet(struct bench_session *s);
-/* Octets of content; how many were taken. */
-size_t bench_verb_content(struct bench_session *s, const char *p, size_t n);
-size_t bench_verb_chunk(struct bench_session *s, const char *p, size_t n);
+
+/* bench_ehlo.c: extensions. What is said of them is what is taken. */
+void bench_ehlo_begin(struct bench_session *s); /* before EHLO: what it would say */
+void bench_ehlo_ehlo(struct bench_session *s, struct span name);
+void bench_ehlo_helo(struct bench_session *s, struct span name);
+bool bench_ehlo_has(const struct bench_session *s, const char *keyword);
+/* The text behind a keyword, "" when there is none. */
+struct span bench_ehlo_words(const struct bench_session *s, const char *keyword);
+/* What is wrong with MAIL's or RCPT's parameters; NULL: nothing. */
+const char *bench_ehlo_refuses(struct bench_session *s, bool mail, struct span argument);
+uint64_t bench_ehlo_size(const struct bench_session *s); /* octets of a message */
+
+/* bench_auth.c */
+void bench_auth_run(struct bench_session *s, struct span arg);
+void bench_auth_line(struct bench_session *s, struct span line);
+
+/* bench_mail.c: a message's content. How many octets were taken. */
+void bench_mail_data(struct bench_session *s);
+void bench_mail_bdat(struct bench_session *s, struct span arg);
+size_t bench_mail_content(struct bench_session *s, const char *p, size_t n);
+size_t bench_mail_chunk(struct bench_session *s, const char *p, size_t n);
 
 #endif

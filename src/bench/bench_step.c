@@ -4,6 +4,8 @@
 
 #include "bench/bench_session_own.h"
 
+/* ---- whether one acts */
+
 static void key_of(const struct bench_session *s, const struct bench_step *step, char *dst, size_t cap)
 {
     const char *rcpt = s->last_rcpt ? s->last_rcpt : "", *sender = s->sender ? s->sender : "";
@@ -35,6 +37,8 @@ static bool fits(const struct bench_session *s, const struct bench_step *step, e
     if (step->at != at || (step->tls != BENCH_ANY && (step->tls == BENCH_IN_TLS) != s->in_tls))
         return false;
     if (step->rcpt && (!s->last_rcpt || fnmatch(step->rcpt, s->last_rcpt, FNM_CASEFOLD) != 0))
+        return false;
+    if (step->over && s->setup.at_once <= step->over)
         return false;
     return at != BENCH_BODY || s->reached == step->bytes;
 }
@@ -73,55 +77,118 @@ static const struct bench_step *next_that_acts(struct bench_session *s, enum ben
     return NULL;
 }
 
-static void say(struct bench_session *s, const struct bench_step *step, const char *p, size_t n)
+bool bench_step_stands(const struct bench_session *s, enum bench_at at)
+{
+    const struct bench_scenario *sc = s->setup.scenario;
+
+    for (unsigned i = 0; i < sc->step_count; i++)
+        if (sc->steps[i].at == at)
+            return true;
+    return false;
+}
+
+/* ---- what it says */
+
+static void in_writes(struct bench_session *s, const struct bench_step *step, const char *p, size_t n)
+{
+    size_t most = step->split ? step->split : 1;
+
+    for (size_t i = 0; i < n; i += most) {
+        bench_session_send(s, p + i, n - i < most ? n - i : most);
+        bench_session_pause(s, step->drip_ms ? step->drip_ms : 1);
+    }
+}
+
+static void in_pieces(struct bench_session *s, const struct bench_step *step)
+{
+    for (unsigned i = 0; i < step->piece_count; i++) {
+        buf_append(&s->said, step->pieces[i].p, step->pieces[i].n);
+        bench_session_send(s, step->pieces[i].p, step->pieces[i].n);
+        bench_session_pause(s, step->drip_ms ? step->drip_ms : 1);
+    }
+}
+
+/* Answer and what is injected, in one write where nothing else is wanted. */
+static void speak(struct bench_session *s, const struct bench_step *step, const char *p, size_t n)
 {
     struct buf all = {0};
 
-    if (step->piece_count) {
-        for (unsigned i = 0; i < step->piece_count; i++) {
-            bench_session_send(s, step->pieces[i].p, step->pieces[i].n);
-            bench_session_pause(s, 1);
-        }
-        return;
-    }
-    if (step->drip_ms) {
-        for (size_t i = 0; i < n; i++) {
-            bench_session_send(s, p + i, 1);
-            bench_session_pause(s, step->drip_ms);
-        }
-        return;
-    }
+    buf_append(&s->said, p, n);
     buf_append(&all, p, n);
-    if (step->inject.p)
-        buf_append(&all, step->inject.p, step->inject.n);
-    if (all.len)
+    buf_append(&all, step->inject.p, step->inject.n);
+    if (all.len && step->hold)
+        bench_session_hold(s, buf_data(&all), all.len);
+    else if (step->split || step->drip_ms)
+        in_writes(s, step, all.len ? buf_data(&all) : "", all.len);
+    else if (all.len)
         bench_session_send(s, buf_data(&all), all.len);
+    if (all.len && step->then == BENCH_EXTRA_REPLY)
+        bench_session_send(s, p, n);
     buf_clear(&all);
+}
+
+/* A step that lets others act speaks only when it has something to say. */
+static void say(struct bench_session *s, const struct bench_step *step, const char *right)
+{
+    const char *p = step->reply.p ? step->reply.p : right ? right : "";
+
+    if (step->piece_count)
+        in_pieces(s, step);
+    else if (step->then != BENCH_SWALLOW && (!step->also || step->reply.p || step->inject.p))
+        speak(s, step, p, step->reply.p ? step->reply.n : strlen(p));
+    if (step->flood.n) {
+        buf_append(&s->said, step->flood.p, step->flood.n);
+        bench_session_flood(s, &step->flood, step->flood_times);
+    }
+}
+
+static void act(struct bench_session *s, const struct bench_step *step, const char *right)
+{
+    struct bench_todo *t;
+
+    if (step->unread_ms) {
+        t = bench_session_push(s, BENCH_DO_PAUSE);
+        t->ms = step->unread_ms;
+        t->unread = true;
+    }
+    bench_session_pause(s, step->delay_ms);
+    s->stored |= step->stored;
+    say(s, step, right);
+}
+
+bool bench_step_acts(struct bench_session *s, enum bench_at at, const char *right, char *code)
+{
+    const struct bench_step *step;
+    unsigned i = 0, count;
+    bool done = false;
+
+    buf_clear(&s->said);
+    while (!done && s->mode != BENCH_DEAF && (step = next_that_acts(s, at, &i, &count)) != NULL) {
+        bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_FAULT, .step = step, .count = count});
+        act(s, step, right);
+        done = !step->also;
+        if (step->then == BENCH_PLAIN)
+            *code = 'p';
+        else if (done)
+            *code = s->said.len ? *buf_data(&s->said) : 0;
+        if (step->then != BENCH_CONTINUE && step->then <= BENCH_HANG)
+            bench_session_end(s, step->then);
+    }
+    if (!done && s->said.len)
+        *code = *buf_data(&s->said);
+    return done || s->said.len;
 }
 
 char bench_step_answer(struct bench_session *s, enum bench_at at, const char *right)
 {
-    const char *p = right ? right : "";
-    size_t n = strlen(p);
-    const struct bench_step *step;
-    unsigned i = 0, count;
+    size_t n = right ? strlen(right) : 0;
+    char code;
 
-    while (s->mode != BENCH_DEAF && (step = next_that_acts(s, at, &i, &count)) != NULL) {
-        bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_FAULT, .step = step, .count = count});
-        bench_session_pause(s, step->delay_ms);
-        if (step->reply.p) {
-            p = step->reply.p;
-            n = step->reply.n;
-        }
-        if (step->also && step->then == BENCH_CONTINUE && !step->reply.p)
-            continue;
-        say(s, step, p, n);
-        if (step->then == BENCH_PLAIN)
-            return 'p';
-        if (step->then != BENCH_CONTINUE)
-            bench_session_end(s, step->then);
-        return n ? *p : 0;
-    }
-    bench_session_send(s, p, n);
-    return n ? *p : 0;
+    if (bench_step_acts(s, at, right, &code))
+        return code;
+    if (s->mode == BENCH_DEAF)
+        return 0;
+    buf_append(&s->said, right ? right : "", n);
+    bench_session_send(s, right ? right : "", n);
+    return n ? *right : 0;
 }

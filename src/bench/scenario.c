@@ -1,5 +1,6 @@
 #include "bench/scenario.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,10 +18,25 @@ static const char *const at_names[BENCH_POINTS] = {
 static const char *const policy_names[BENCH_POLICIES] = {
     [BENCH_OPPORTUNISTIC] = "opportunistic", [BENCH_REQUIRED] = "required", [BENCH_VERIFIED] = "verified"};
 
+static const char *past_strokes(const char *s)
+{
+    while (*s == '-' || *s == '_')
+        s++;
+    return s;
+}
+
+bool bench_word_is(const char *a, const char *b)
+{
+    for (a = past_strokes(a), b = past_strokes(b); *a && *b; a = past_strokes(a + 1), b = past_strokes(b + 1))
+        if (tolower((unsigned char)*a) != tolower((unsigned char)*b))
+            return false;
+    return *a == *b;
+}
+
 static int find(const char *const *names, int count, const char *name)
 {
     for (int i = 0; i < count; i++)
-        if (strcmp(names[i], name) == 0)
+        if (bench_word_is(names[i], name))
             return i;
     return -1;
 }
@@ -93,6 +109,7 @@ static void free_step(struct bench_step *s)
     free(s->rcpt);
     free(s->reply.p);
     free(s->inject.p);
+    free(s->flood.p);
     for (unsigned i = 0; i < s->piece_count; i++)
         free(s->pieces[i].p);
     free(s->pieces);
@@ -115,6 +132,8 @@ void bench_scenario_free(struct bench_scenario *s)
     free_list(s->select.rcpt);
     free(s->select.client);
     free_list(s->recipients);
+    free_list(s->ehlo.add_clear);
+    free_list(s->ehlo.add_tls);
     for (unsigned i = 0; i < s->step_count; i++)
         free_step(&s->steps[i]);
     free(s->steps);

@@ -29,7 +29,7 @@ enum bench_at {
     BENCH_DATA,
     BENCH_BODY,     /* when .bytes of content have come */
     BENCH_DATA_END, /* in place of the answer to the final dot, or to BDAT LAST */
-    BENCH_BDAT,
+    BENCH_BDAT,     /* in place of the answer to a chunk; the last one, too, before DATA_END */
     BENCH_RSET,
     BENCH_NOOP,
     BENCH_QUIT,
@@ -45,6 +45,8 @@ enum bench_then {
     BENCH_HALF_CLOSE, /* our side ends, theirs is read on */
     BENCH_HANG,       /* nothing is said or read any more */
     BENCH_PLAIN,      /* at STARTTLS: 220, and clear text goes on where TLS should begin */
+    BENCH_SWALLOW,    /* nothing is said, and nothing becomes of the command */
+    BENCH_EXTRA_REPLY /* the answer once more, in a write of its own */
 };
 
 /* Whose times are counted. */
@@ -59,6 +61,9 @@ enum bench_listen {
     BENCH_LISTEN_BLACKHOLE, /* the SYN gets no answer */
 };
 
+#define BENCH_OCTETS_MOST (64u << 20)
+#define BENCH_FLOOD_MOST (16u << 20)
+
 struct bench_bytes {
     char *p;
     size_t n;
@@ -67,24 +72,32 @@ struct bench_bytes {
 struct bench_step {
     enum bench_at at;
     /* conditions */
-    unsigned after;   /* not the first so many times */
-    unsigned times;   /* then so often; 0: always */
-    unsigned every;   /* each such time only; 0: each */
-    unsigned chance;  /* of 1,000, seeded; 1,000: always */
-    unsigned until_s; /* only so long since the first time; 0: always */
-    uint64_t bytes;   /* at BODY */
-    unsigned ms;      /* at IDLE */
-    char *rcpt;       /* at RCPT: fnmatch(3) of the address; NULL: any */
+    unsigned after;              /* not the first so many times */
+    unsigned times;              /* then so often; 0: always */
+    unsigned every;              /* each such time only; 0: each */
+    unsigned chance;             /* of 1,000, seeded; 1,000: always */
+    unsigned until_s;            /* only so long since the first time; 0: always */
+    unsigned rate_count, rate_s; /* only beyond so many in so many seconds, as from a bucket of tokens; 0: always */
+    unsigned over;               /* only where the client has more sessions than so many at once; 0: always */
+    uint64_t bytes;              /* at BODY */
+    unsigned ms;                 /* at IDLE */
+    char *rcpt;                  /* at RCPT: fnmatch(3) of the address; NULL: any */
     enum bench_per per;
     enum bench_tls_state tls;
     bool also;
     /* effects, in this order */
+    unsigned unread_ms; /* for so long nothing is read or said */
     unsigned delay_ms;
     struct bench_bytes reply;   /* whole, with its line ends; .p NULL: what is right. An empty one: nothing is said */
     struct bench_bytes inject;  /* right behind the reply, in the same write */
-    unsigned drip_ms;           /* one octet each */
+    bool hold;                  /* not now: in the write of the next answer, if that command is here already */
+    unsigned drip_ms;           /* one octet, or .split, each */
+    unsigned split;             /* octets of a write; 0: all in one */
     struct bench_bytes *pieces; /* the reply in so many writes instead */
     unsigned piece_count;
+    struct bench_bytes flood; /* behind it, again and again */
+    unsigned flood_times;     /* 0: until BENCH_FLOOD_MOST octets, or the server's patience */
+    bool stored;              /* at DATA_END, BDAT: the message counts as taken, whatever is said */
     enum bench_then then;
     unsigned line; /* in the file */
 };
@@ -104,9 +117,11 @@ struct bench_expect {
 };
 
 struct bench_ehlo {
-    char **add, **drop; /* NULL-terminated; NULL: none */
-    char *starttls;     /* "first", "middle", "last" (default), "lower", "param", "none" */
-    bool split;         /* a write for each line */
+    char **add, **drop;          /* NULL-terminated; NULL: none */
+    char **add_clear, **add_tls; /* the same, only there */
+    char *starttls;              /* "first", "middle", "last" (default), "lower", "param", "none" */
+    bool split;                  /* a write for each line */
+    bool own_name;               /* greeting and answer name the sender itself */
 };
 
 struct bench_tls {
@@ -132,11 +147,14 @@ struct bench_scenario {
     char *why_not;                                 /* it cannot be played, for this reason; NULL: it can */
     enum bench_listen listen;
     struct bench_choice select;
+    unsigned receive_buffer; /* octets of the socket's; 0: the system's */
     struct bench_ehlo ehlo;
     struct bench_tls tls;
     struct bench_bytes
         also_ends;     /* taken for the end of the content, too: a server that can be smuggled into; .p NULL: none */
     char **recipients; /* local parts, of every message; NULL-terminated, at least one */
+    unsigned octets;   /* each message has at least so many; 0: a short one */
+    bool eight_bit;    /* and some that are no ASCII */
     unsigned messages; /* one after the other, in one session where the sender can */
     struct bench_step *steps;
     unsigned step_count;
@@ -146,7 +164,9 @@ struct bench_scenario {
 };
 
 const char *bench_at_name(enum bench_at at); /* "connect", "data-end" */
-int bench_at_find(const char *name);         /* -1 */
+int bench_at_find(const char *name);         /* "DATA_END" and "dataend" are taken, too; -1 */
+/* The same word: case, - and _ do not matter. */
+bool bench_word_is(const char *a, const char *b);
 const char *bench_policy_name(enum bench_policy p);
 int bench_policy_find(const char *name);
 

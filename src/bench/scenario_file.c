@@ -52,7 +52,7 @@ static int word_of(cfg_t *sec, const char *option, const char *const *words, con
     if (!s)
         s = fallback;
     for (int i = 0; words[i]; i++)
-        if (strcmp(words[i], s) == 0)
+        if (bench_word_is(words[i], s))
             return i;
     return complain(sec, option, "not a word that is known here");
 }
@@ -116,6 +116,22 @@ static int pieces_of(cfg_t *sec, struct bench_step *s)
     return 0;
 }
 
+/* "10/60": ten in a minute. */
+static int rate_of(cfg_t *sec, struct bench_step *s)
+{
+    const char *text = cfg_getstr(sec, "rate"), *slash = text ? strchr(text, '/') : NULL;
+    uint64_t count, seconds;
+
+    if (!text)
+        return 0;
+    if (!slash || !text_u64((struct span){text, (size_t)(slash - text)}, &count) ||
+        !text_u64(span_str(slash + 1), &seconds) || !count || !seconds || count > 1000000 || seconds > 86400)
+        return complain(sec, "rate", "how many in how many seconds: \"10/60\"");
+    s->rate_count = (unsigned)count;
+    s->rate_s = (unsigned)seconds;
+    return 0;
+}
+
 static int conditions_of(cfg_t *sec, struct bench_step *s)
 {
     static const char *const per[] = {"global", "client", "triple", "rcpt", "lease", "session", NULL};
@@ -126,7 +142,8 @@ static int conditions_of(cfg_t *sec, struct bench_step *s)
     if (p < 0 || t < 0 || number_of(sec, "after", 1000000, &s->after) < 0 ||
         number_of(sec, "times", 1000000, &s->times) < 0 || number_of(sec, "every", 1000000, &s->every) < 0 ||
         number_of(sec, "until_s", 86400, &s->until_s) < 0 || number_of(sec, "bytes", 1u << 30, &bytes) < 0 ||
-        number_of(sec, "ms", 3600000, &s->ms) < 0 || number_of(sec, "chance", 1000, &s->chance) < 0)
+        number_of(sec, "ms", 3600000, &s->ms) < 0 || number_of(sec, "chance", 1000, &s->chance) < 0 ||
+        number_of(sec, "over", 100000, &s->over) < 0 || rate_of(sec, s) < 0)
         return -1;
     s->per = (enum bench_per)p;
     s->tls = (enum bench_tls_state)t;
@@ -136,10 +153,56 @@ static int conditions_of(cfg_t *sec, struct bench_step *s)
     return 0;
 }
 
+static int paces_of(cfg_t *sec, struct bench_step *s)
+{
+    return number_of(sec, "delay_ms", 3600000, &s->delay_ms) < 0 || number_of(sec, "drip_ms", 60000, &s->drip_ms) < 0 ||
+                   number_of(sec, "unread_ms", 3600000, &s->unread_ms) < 0 ||
+                   number_of(sec, "split", 65536, &s->split) < 0 ||
+                   number_of(sec, "flood_times", BENCH_FLOOD_MOST, &s->flood_times) < 0
+               ? -1
+               : 0;
+}
+
+/* What makes no sense together is a mistake of whoever wrote it, and would be played silently as something else. */
+static int contradictions(cfg_t *sec, const struct bench_step *s)
+{
+    bool content = s->at == BENCH_DATA_END || s->at == BENCH_BDAT;
+    bool envelope = content || s->at == BENCH_RCPT || s->at == BENCH_DATA || s->at == BENCH_BODY;
+    bool answer = s->reply.p || s->inject.p || s->drip_ms || s->split || s->hold;
+    const struct {
+        bool is;
+        const char *option, *what;
+    } wrong[] = {
+        {s->piece_count && answer, "pieces",
+         "they are the whole answer; remove reply, raw, inject, split, drip_ms, hold"},
+        {s->hold && (s->drip_ms || s->split), "hold", "it is for one write; remove split, drip_ms"},
+        {s->then == BENCH_SWALLOW && (answer || s->piece_count || s->flood.n), "then",
+         "swallow says nothing; remove the answer"},
+        {s->also && s->then != BENCH_CONTINUE, "also",
+         "others act after this one, so it cannot end with then; remove one"},
+        {s->then == BENCH_PLAIN && s->at != BENCH_STARTTLS, "then", "plain is for at = starttls"},
+        {s->bytes && s->at != BENCH_BODY, "bytes", "it is for at = body"},
+        {!s->bytes && s->at == BENCH_BODY, "bytes", "it must be said after how many octets of the content"},
+        {s->ms && s->at != BENCH_IDLE, "ms", "it is for at = idle"},
+        {!s->ms && s->at == BENCH_IDLE, "ms", "it must be said after how much silence"},
+        {s->rcpt && !envelope, "rcpt", "it is for at = rcpt, and for what comes after that"},
+        {s->stored && !content, "stored", "it is for at = data-end or bdat"},
+        {s->flood_times && !s->flood.n, "flood_times", "it is for flood"},
+        {s->flood.p && !s->flood.n, "flood", "it is empty"},
+        {!s->chance, "chance", "0 of 1,000: it never acts"},
+    };
+
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        if (wrong[i].is)
+            return complain(sec, wrong[i].option, wrong[i].what);
+    return 0;
+}
+
 static int step_of(cfg_t *sec, struct bench_step *s)
 {
-    static const char *const then[] = {"continue", "close", "cut", "rst", "half-close", "hang", "plain", NULL};
-    const char *at = cfg_getstr(sec, "at"), *inject = cfg_getstr(sec, "inject");
+    static const char *const then[] = {"continue", "close", "cut",     "rst",         "half-close",
+                                       "hang",     "plain", "swallow", "extra-reply", NULL};
+    const char *at = cfg_getstr(sec, "at"), *inject = cfg_getstr(sec, "inject"), *flood = cfg_getstr(sec, "flood");
     int t = word_of(sec, "then", then, "continue"), point = at ? bench_at_find(at) : -1;
 
     s->line = (unsigned)sec->line;
@@ -148,10 +211,12 @@ static int step_of(cfg_t *sec, struct bench_step *s)
     s->at = (enum bench_at)point;
     if (t < 0 || conditions_of(sec, s) < 0 || reply_of(sec, &s->reply) < 0 || pieces_of(sec, s) < 0 ||
         (inject && bytes_of(sec, "inject", inject, &s->inject) < 0) ||
-        number_of(sec, "delay_ms", 3600000, &s->delay_ms) < 0 || number_of(sec, "drip_ms", 60000, &s->drip_ms) < 0)
+        (flood && bytes_of(sec, "flood", flood, &s->flood) < 0) || paces_of(sec, s) < 0)
         return -1;
     s->then = (enum bench_then)t;
-    return 0;
+    s->hold = cfg_getbool(sec, "hold");
+    s->stored = cfg_getbool(sec, "stored");
+    return contradictions(sec, s);
 }
 
 /* `any` and the policy's own add up, in whichever order they stand. */
@@ -202,8 +267,13 @@ static void ehlo_of(cfg_t *sec, struct bench_ehlo *h)
         h->add = list_of(sec, "add");
     if (cfg_size(sec, "drop"))
         h->drop = list_of(sec, "drop");
+    if (cfg_size(sec, "add_clear"))
+        h->add_clear = list_of(sec, "add_clear");
+    if (cfg_size(sec, "add_tls"))
+        h->add_tls = list_of(sec, "add_tls");
     h->starttls = text_of(sec, "starttls");
     h->split = cfg_getbool(sec, "split");
+    h->own_name = cfg_getbool(sec, "own_name");
 }
 
 static void tls_of(cfg_t *sec, struct bench_tls *t)
@@ -281,7 +351,7 @@ static int scenario_of(cfg_t *sec, const char *path, struct bench_scenario *s)
     s->why_not = text_of(sec, "unavailable");
     s->file = mem_str(path);
     s->line = (unsigned)sec->line;
-    if (how < 0)
+    if (how < 0 || number_of(sec, "receive_buffer", 1u << 30, &s->receive_buffer) < 0)
         return -1;
     s->listen = (enum bench_listen)how;
     if (select_of(cfg_getsec(sec, "select"), &s->select) < 0)
@@ -289,6 +359,9 @@ static int scenario_of(cfg_t *sec, const char *path, struct bench_scenario *s)
     if (cfg_getstr(sec, "also_ends") && bytes_of(sec, "also_ends", cfg_getstr(sec, "also_ends"), &s->also_ends) < 0)
         return -1;
     if (recipients_of(sec, s) < 0 || number_of(sec, "messages", BENCH_MESSAGES_MOST, &s->messages) < 0)
+        return -1;
+    s->eight_bit = cfg_getbool(sec, "eight_bit");
+    if (number_of(sec, "octets", BENCH_OCTETS_MOST, &s->octets) < 0)
         return -1;
     if (!s->messages)
         return complain(sec, "messages", "at least one");
@@ -309,23 +382,40 @@ static int scenario_of(cfg_t *sec, const char *path, struct bench_scenario *s)
 /* ---- a file */
 
 static cfg_opt_t step_options[] = {
-    CFG_STR("at", NULL, CFGF_NODEFAULT),   CFG_INT("after", 0, CFGF_NONE),
-    CFG_INT("times", 0, CFGF_NONE),        CFG_INT("every", 0, CFGF_NONE),
-    CFG_INT("chance", 1000, CFGF_NONE),    CFG_INT("until_s", 0, CFGF_NONE),
-    CFG_INT("bytes", 0, CFGF_NONE),        CFG_INT("ms", 0, CFGF_NONE),
-    CFG_STR("rcpt", NULL, CFGF_NODEFAULT), CFG_STR("per", NULL, CFGF_NODEFAULT),
-    CFG_STR("in", NULL, CFGF_NODEFAULT),   CFG_BOOL("also", cfg_false, CFGF_NONE),
-    CFG_INT("delay_ms", 0, CFGF_NONE),     CFG_STR_LIST("reply", NULL, CFGF_NODEFAULT),
-    CFG_STR("raw", NULL, CFGF_NODEFAULT),  CFG_STR("inject", NULL, CFGF_NODEFAULT),
-    CFG_INT("drip_ms", 0, CFGF_NONE),      CFG_STR_LIST("pieces", NULL, CFGF_NODEFAULT),
-    CFG_STR("then", NULL, CFGF_NODEFAULT), CFG_END(),
+    CFG_STR("at", NULL, CFGF_NODEFAULT),
+    CFG_INT("after", 0, CFGF_NONE),
+    CFG_INT("times", 0, CFGF_NONE),
+    CFG_INT("every", 0, CFGF_NONE),
+    CFG_INT("chance", 1000, CFGF_NONE),
+    CFG_INT("until_s", 0, CFGF_NONE),
+    CFG_INT("bytes", 0, CFGF_NONE),
+    CFG_INT("ms", 0, CFGF_NONE),
+    CFG_STR("rcpt", NULL, CFGF_NODEFAULT),
+    CFG_STR("per", NULL, CFGF_NODEFAULT),
+    CFG_STR("in", NULL, CFGF_NODEFAULT),
+    CFG_BOOL("also", cfg_false, CFGF_NONE),
+    CFG_INT("delay_ms", 0, CFGF_NONE),
+    CFG_STR_LIST("reply", NULL, CFGF_NODEFAULT),
+    CFG_STR("raw", NULL, CFGF_NODEFAULT),
+    CFG_STR("inject", NULL, CFGF_NODEFAULT),
+    CFG_INT("drip_ms", 0, CFGF_NONE),
+    CFG_STR_LIST("pieces", NULL, CFGF_NODEFAULT),
+    CFG_STR("then", NULL, CFGF_NODEFAULT),
+    CFG_STR("rate", NULL, CFGF_NODEFAULT),
+    CFG_INT("over", 0, CFGF_NONE),
+    CFG_INT("unread_ms", 0, CFGF_NONE),
+    CFG_INT("split", 0, CFGF_NONE),
+    CFG_BOOL("hold", cfg_false, CFGF_NONE),
+    CFG_STR("flood", NULL, CFGF_NODEFAULT),
+    CFG_INT("flood_times", 0, CFGF_NONE),
+    CFG_BOOL("stored", cfg_false, CFGF_NONE),
+    CFG_END(),
 };
 static cfg_opt_t ehlo_options[] = {
-    CFG_STR_LIST("add", NULL, CFGF_NODEFAULT),
-    CFG_STR_LIST("drop", NULL, CFGF_NODEFAULT),
-    CFG_STR("starttls", NULL, CFGF_NODEFAULT),
-    CFG_BOOL("split", cfg_false, CFGF_NONE),
-    CFG_END(),
+    CFG_STR_LIST("add", NULL, CFGF_NODEFAULT),     CFG_STR_LIST("drop", NULL, CFGF_NODEFAULT),
+    CFG_STR("starttls", NULL, CFGF_NODEFAULT),     CFG_STR_LIST("add_clear", NULL, CFGF_NODEFAULT),
+    CFG_STR_LIST("add_tls", NULL, CFGF_NODEFAULT), CFG_BOOL("split", cfg_false, CFGF_NONE),
+    CFG_BOOL("own_name", cfg_false, CFGF_NONE),    CFG_END(),
 };
 static cfg_opt_t tls_options[] = {
     CFG_STR("cert", NULL, CFGF_NODEFAULT),       CFG_STR("min", NULL, CFGF_NODEFAULT),
@@ -353,6 +443,9 @@ static cfg_opt_t scenario_options[] = {
     CFG_STR("source", "", CFGF_NONE),
     CFG_STR("unavailable", NULL, CFGF_NODEFAULT),
     CFG_STR("listen", NULL, CFGF_NODEFAULT),
+    CFG_INT("receive_buffer", 0, CFGF_NONE),
+    CFG_INT("octets", 0, CFGF_NONE),
+    CFG_BOOL("eight_bit", cfg_false, CFGF_NONE),
     CFG_STR("also_ends", NULL, CFGF_NODEFAULT),
     CFG_STR_LIST("recipients", NULL, CFGF_NODEFAULT),
     CFG_INT("messages", 1, CFGF_NONE),

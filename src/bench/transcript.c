@@ -206,8 +206,12 @@ void transcript_event(struct transcript *t, const struct bench_event *ev)
         break;
     case BENCH_EV_SEND:
         o = json_object();
-        t->sent += ev->text.n;
+        t->sent += ev->text.n * ev->times;
         set_bytes(o, "text", ev->text);
+        if (ev->held)
+            json_object_set_new(o, "held", json_true());
+        if (ev->times > 1)
+            json_object_set_new(o, "times", json_integer(ev->times));
         json_object_set_new(o, "bytes", json_integer((json_int_t)ev->text.n));
         line(t, "send", o);
         break;

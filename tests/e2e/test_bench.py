@@ -21,7 +21,8 @@ class Bench(DaemonTest):
         self.p = subprocess.Popen([str(BENCH), "serve", "--pki", self.pki, "--out", self.out, *words], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, text=True)
         self.addCleanup(self.stop)
-        wanted = int(run(BENCH, "list", *words[1:2] if words[:1] == ("--only",) else ()).out.count("\n"))
+        listed = run(BENCH, "list", "--json", *words[1:2] if words[:1] == ("--only",) else ()).out.splitlines()
+        wanted = sum(json.loads(l)["available"] for l in listed)
         self.ports = dict(self.p.stdout.readline().split() for _ in range(wanted))
 
     def stop(self):
@@ -64,7 +65,7 @@ class Bench(DaemonTest):
             c.starttls()
             c.expect("EHLO client.test", 250)
             self.assertEqual(c.deliver(b"Subject: x\n\n.dot\n").code, 250)
-            c.expect("AUTH PLAIN c2VjcmV0", 235)
+            c.expect("AUTH PLAIN c2VjcmV0", 503)  # not offered
             c.expect("QUIT", 221)
         lines = self.lines("good")
         self.assertEqual([l["seq"] for l in lines], list(range(1, len(lines) + 1)))
@@ -145,7 +146,7 @@ class Bench(DaemonTest):
     def test_times(self):
         self.serve()
         for code in (451, 451, 250, 250):
-            with self.client("fail-2-then-ok") as c:
+            with self.client("fail-N-then-ok") as c:
                 c.hello()
                 self.assertEqual(c.deliver(b"Subject: x\n\n").code, code)
         began = time.monotonic()

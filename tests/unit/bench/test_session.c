@@ -10,6 +10,8 @@ struct rig {
     struct bench_scenario scenario;
     unsigned near, sends;
     struct bench_totals totals;
+    unsigned writes;
+    size_t sent;
     char out[8192], events[4096];
 };
 
@@ -41,15 +43,22 @@ static void drain(struct rig *r)
         size_t n = strlen(r->out);
 
         if (d.kind == BENCH_DO_SEND)
+            r->writes++, r->sent += d.bytes.n;
+        if (d.kind == BENCH_DO_SEND)
             snprintf(r->out + n, sizeof r->out - n, "%.*s", (int)d.bytes.n, d.bytes.p);
         else if (d.kind == BENCH_DO_PAUSE)
-            snprintf(r->out + n, sizeof r->out - n, "[%u ms]", d.ms);
+            snprintf(r->out + n, sizeof r->out - n, "[%u ms%s]", d.ms, d.unread ? " unread" : "");
         else if (d.kind == BENCH_DO_START_TLS)
             snprintf(r->out + n, sizeof r->out - n, "[tls %zu]", d.bytes.n);
         else
             snprintf(r->out + n, sizeof r->out - n, "[end %d]", d.then);
     }
 }
+
+/* What begin() does not set by itself. */
+static struct bench_ehlo with_ehlo;
+static struct bench_names *names;
+static unsigned with_at_once;
 
 static void begin(struct rig *r, struct bench_step *steps, unsigned n)
 {
@@ -60,12 +69,15 @@ static void begin(struct rig *r, struct bench_step *steps, unsigned n)
                                     .tls_possible = true,
                                     .size_most = 1000000,
                                     .totals = &r->totals,
+                                    .at_once = with_at_once,
+                                    .names = names,
                                     .event = on_event,
                                     .arg = r};
 
     memset(r, 0, sizeof *r);
     r->count = s.count = bench_count_new(1);
     r->scenario.name = (char *)"x";
+    r->scenario.ehlo = with_ehlo;
     r->scenario.steps = steps;
     r->scenario.step_count = n;
     for (unsigned i = 0; i < n; i++)
@@ -74,10 +86,13 @@ static void begin(struct rig *r, struct bench_step *steps, unsigned n)
     drain(r);
 }
 
+static int64_t now_s;
+
 static const char *say(struct rig *r, const char *text)
 {
     r->out[0] = '\0';
-    bench_session_feed(r->s, text, strlen(text), 0);
+    r->writes = 0;
+    bench_session_feed(r->s, text, strlen(text), now_s);
     drain(r);
     return r->out;
 }
@@ -217,6 +232,8 @@ START_TEST(in_pieces_and_drops)
 }
 END_TEST
 
+static char *login[] = {(char *)"AUTH PLAIN LOGIN", NULL};
+
 /* However the bytes come, the answers are the same. */
 START_TEST(cut_anywhere)
 {
@@ -225,6 +242,7 @@ START_TEST(cut_anywhere)
     char whole[8192];
     struct rig r;
 
+    with_ehlo = (struct bench_ehlo){.add = login};
     begin(&r, NULL, 0);
     snprintf(whole, sizeof whole, "%s", say(&r, text));
     end_rig(&r);
@@ -239,6 +257,243 @@ START_TEST(cut_anywhere)
         ck_assert_str_eq(r.out, whole);
         end_rig(&r);
     }
+    with_ehlo = (struct bench_ehlo){.add = NULL};
+}
+END_TEST
+
+/* What EHLO does not offer is not taken. */
+START_TEST(what_is_offered_is_taken)
+{
+    static char *drop[] = {(char *)"CHUNKING", (char *)"SIZE", (char *)"8BITMIME", (char *)"SMTPUTF8", NULL};
+    static char *small[] = {(char *)"SIZE 10", NULL};
+    struct rig r;
+
+    begin(&r, NULL, 0);
+    say(&r, "EHLO me\r\n");
+    ck_assert_str_eq(say(&r, "AUTH PLAIN eA==\r\n"), "503 5.5.1 AUTH was not offered\r\n");
+    ck_assert_str_eq(say(&r, "MAIL FROM:<a@b> SIZE=5 BODY=8BITMIME SMTPUTF8\r\n"), "250 2.1.0 Ok\r\n");
+    ck_assert_str_eq(say(&r, "RCPT TO:<a@b> NOTIFY=NEVER\r\n"), "555 5.5.4 a parameter that was not offered\r\n");
+    ck_assert_str_eq(say(&r, "RSET\r\nMAIL FROM:<a@b> BODY=BINARYMIME\r\n"),
+                     "250 2.0.0 Ok\r\n501 5.5.4 that BODY was not offered\r\n");
+    end_rig(&r);
+    with_ehlo = (struct bench_ehlo){.drop = drop, .starttls = (char *)"none"};
+    begin(&r, NULL, 0);
+    ck_assert_str_eq(say(&r, "EHLO me\r\n"), "250-bench.test\r\n250-PIPELINING\r\n250 ENHANCEDSTATUSCODES\r\n");
+    ck_assert_str_eq(say(&r, "STARTTLS\r\n"), "502 5.5.1 not offered\r\n");
+    ck_assert_str_eq(say(&r, "MAIL FROM:<a@b> SIZE=5\r\n"), "555 5.5.4 a parameter that was not offered\r\n");
+    ck_assert_str_eq(say(&r, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 2 LAST\r\nab"),
+                     "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n502 5.5.1 CHUNKING was not offered\r\n");
+    end_rig(&r);
+    with_ehlo = (struct bench_ehlo){.drop = drop, .add = small};
+    begin(&r, NULL, 0);
+    ck_assert_str_eq(say(&r, "MAIL FROM:<a@b> SIZE=11\r\n"), "552 5.3.4 larger than what SIZE said\r\n");
+    ck_assert_str_eq(say(&r, "MAIL FROM:<a@b> SIZE=10\r\nRCPT TO:<c@d>\r\nDATA\r\n"),
+                     "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 go\r\n");
+    ck_assert_str_eq(say(&r, "12345678\r\n.\r\n"), "250 2.0.0 Ok\r\n");
+    ck_assert_str_eq(say(&r, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n123456789\r\n.\r\n"),
+                     "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 go\r\n552 5.3.4 larger than what SIZE said\r\n");
+    end_rig(&r);
+    with_ehlo = (struct bench_ehlo){.add = NULL};
+}
+END_TEST
+
+/* A step's own answer to EHLO counts, and after TLS the second one. */
+START_TEST(what_was_said_is_what_is_offered)
+{
+    struct bench_step steps[] = {
+        {.at = BENCH_EHLO, .reply = {(char *)"250-b\r\n250-starttls\r\n250 AUTH=LOGIN\r\n", 38}},
+        {.at = BENCH_EHLO_TLS, .reply = {(char *)"250-b\r\n250 AUTH PLAIN\r\n", 23}}};
+    struct rig r;
+
+    begin(&r, steps, 2);
+    say(&r, "EHLO me\r\n");
+    ck_assert_str_eq(say(&r, "BDAT 1 LAST\r\nx"), "502 5.5.1 CHUNKING was not offered\r\n");
+    ck_assert_str_eq(say(&r, "AUTH PLAIN\r\n"), "504 5.5.4 that mechanism was not offered\r\n");
+    ck_assert_str_eq(say(&r, "AUTH LOGIN eA==\r\neA==\r\n"), "334 UGFzc3dvcmQ6\r\n235 2.7.0 Welcome\r\n");
+    ck_assert_str_eq(say(&r, "AUTH LOGIN\r\n"), "503 5.5.1 once is enough\r\n");
+    ck_assert_str_eq(say(&r, "STARTTLS\r\n"), "220 2.0.0 go ahead\r\n[tls 0]");
+    bench_session_tls_done(r.s);
+    say(&r, "EHLO me\r\n");
+    ck_assert_str_eq(say(&r, "AUTH PLAIN\r\n*\r\n"), "334 \r\n501 5.7.0 cancelled\r\n");
+    say(&r, "HELO me\r\n");
+    ck_assert_str_eq(say(&r, "AUTH PLAIN eA==\r\n"), "503 5.5.1 AUTH was not offered\r\n");
+    end_rig(&r);
+}
+END_TEST
+
+/* RFC 3030 2: one answer to each, when its octets are there. */
+START_TEST(one_answer_to_each_chunk)
+{
+    struct bench_step refuse = {.at = BENCH_BDAT, .times = 1, .reply = {(char *)"503 no\r\n", 8}};
+    struct rig r;
+
+    begin(&r, NULL, 0);
+    ck_assert_str_eq(say(&r, "BDAT 3\r\nabcBDAT 3 LAST\r\nabcNOOP\r\n"),
+                     "503 5.5.1 MAIL and RCPT first\r\n503 5.5.1 MAIL and RCPT first\r\n250 2.0.0 Ok\r\n");
+    ck_assert_str_eq(say(&r, "BDAT 3 LOST\r\nBDAT x\r\n"), "501 5.5.4 BDAT what?\r\n501 5.5.4 BDAT what?\r\n");
+    say(&r, "RSET\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+    ck_assert_str_eq(say(&r, "BDAT 3\r\nabc"), "250 2.0.0 Ok\r\n");
+    ck_assert_str_eq(say(&r, "DATA\r\n"), "503 5.5.1 this message came by BDAT\r\n");
+    ck_assert_str_eq(say(&r, "BDAT 9999999\r\n"), "");
+    end_rig(&r);
+    begin(&r, &refuse, 1);
+    say(&r, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+    ck_assert_str_eq(say(&r, "BDAT 3\r\nabc"), "503 no\r\n");
+    ck_assert_str_eq(say(&r, "BDAT 3 LAST\r\nabc"), "503 5.5.1 a chunk was refused, RSET first\r\n");
+    say(&r, "RSET\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+    ck_assert_str_eq(say(&r, "BDAT 3 LAST\r\nabc"), "250 2.0.0 Ok\r\n");
+    end_rig(&r);
+}
+END_TEST
+
+START_TEST(a_step_at_bdat_is_for_the_last_chunk_too)
+{
+    struct bench_step steps[] = {{.at = BENCH_DATA_END, .reply = {(char *)"250 dot\r\n", 9}},
+                                 {.at = BENCH_BDAT, .reply = {(char *)"552 no\r\n", 8}}};
+    struct rig r;
+
+    begin(&r, steps, 2);
+    ck_assert_str_eq(say(&r, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 1 LAST\r\nx"),
+                     "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n552 no\r\n");
+    ck_assert_str_eq(say(&r, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\n"),
+                     "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 go\r\n250 dot\r\n");
+    end_rig(&r);
+}
+END_TEST
+
+START_TEST(turned_away)
+{
+    struct bench_step step = {.at = BENCH_CONNECT, .reply = {(char *)"554 no\r\n", 8}};
+    struct rig r;
+
+    begin(&r, &step, 1);
+    ck_assert_str_eq(
+        say(&r, "EHLO me\r\nMAIL FROM:<a@b>\r\nQUIT\r\n"),
+        "503 5.5.1 QUIT is all that is left\r\n503 5.5.1 QUIT is all that is left\r\n221 2.0.0 bye\r\n[end 1]");
+    end_rig(&r);
+}
+END_TEST
+
+START_TEST(held_back_and_once_more)
+{
+    struct bench_step steps[] = {{.at = BENCH_MAIL, .hold = true},
+                                 {.at = BENCH_RCPT, .hold = true},
+                                 {.at = BENCH_NOOP, .then = BENCH_EXTRA_REPLY},
+                                 {.at = BENCH_RSET, .then = BENCH_SWALLOW}};
+    struct rig r;
+
+    begin(&r, steps, 4);
+    ck_assert_str_eq(say(&r, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\n"),
+                     "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.1.5 Ok\r\n354 go\r\n");
+    ck_assert_uint_eq(r.writes, 1);
+    say(&r, ".\r\n");
+    ck_assert_str_eq(say(&r, "MAIL FROM:<a@b>\r\n"), "250 2.1.0 Ok\r\n"); /* nobody waits for what will not come */
+    ck_assert_str_eq(say(&r, "RCPT TO:<c@d>\r\nQUIT\r\n"), "250 2.1.5 Ok\r\n221 2.0.0 bye\r\n[end 1]");
+    end_rig(&r);
+    begin(&r, steps, 4);
+    ck_assert_str_eq(say(&r, "NOOP\r\n"), "250 2.0.0 Ok\r\n250 2.0.0 Ok\r\n");
+    ck_assert_uint_eq(r.writes, 2);
+    ck_assert_str_eq(say(&r, "RSET\r\n"), "");
+    end_rig(&r);
+}
+END_TEST
+
+START_TEST(a_flood_has_an_end)
+{
+    struct bench_step steps[] = {
+        {.at = BENCH_NOOP,
+         .also = true,
+         .reply = {(char *)"250-a\r\n", 7},
+         .flood = {(char *)"250-b\r\n", 7},
+         .flood_times = 3},
+        {.at = BENCH_NOOP, .reply = {(char *)"250 c\r\n", 7}},
+        {.at = BENCH_RSET, .reply = {(char *)"", 0}, .flood = {(char *)"250-z\r\n", 7}, .then = BENCH_CLOSE}};
+    struct rig r;
+
+    begin(&r, steps, 3);
+    ck_assert_str_eq(say(&r, "NOOP\r\n"), "250-a\r\n250-b\r\n250-b\r\n250-b\r\n250 c\r\n");
+    r.sent = 0;
+    say(&r, "RSET\r\n");
+    ck_assert_uint_ge(r.sent, BENCH_FLOOD_MOST);
+    ck_assert_uint_lt(r.sent, BENCH_FLOOD_MOST + 14);
+    ck_assert_uint_gt(r.writes, 200);
+    end_rig(&r);
+}
+END_TEST
+
+START_TEST(split_unread_and_stored)
+{
+    struct bench_step steps[] = {{.at = BENCH_NOOP, .split = 6, .drip_ms = 9},
+                                 {.at = BENCH_BODY, .bytes = 2, .unread_ms = 70},
+                                 {.at = BENCH_DATA_END, .stored = true, .reply = {(char *)"", 0}, .then = BENCH_CLOSE}};
+    struct rig r;
+
+    begin(&r, steps, 3);
+    ck_assert_str_eq(say(&r, "NOOP\r\n"), "250 2.[9 ms]0.0 Ok[9 ms]\r\n[9 ms]");
+    say(&r, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n");
+    ck_assert_str_eq(say(&r, "xyz"), "[70 ms unread]");
+    ck_assert_str_eq(say(&r, "\r\n.\r\n"), "[end 1]");
+    ck_assert_ptr_nonnull(strstr(r.events, "message yes"));
+    end_rig(&r);
+}
+END_TEST
+
+START_TEST(by_its_own_name)
+{
+    struct rig r;
+
+    names = bench_names_new();
+    with_ehlo = (struct bench_ehlo){.own_name = true};
+    begin(&r, NULL, 0);
+    ck_assert_str_eq(r.out, "220 bench.test ESMTP TESTBENCH\r\n"); /* who it is is not known yet */
+    ck_assert_ptr_nonnull(strstr(say(&r, "EHLO me.example\r\n"), "250-me.example\r\n"));
+    end_rig(&r);
+    begin(&r, NULL, 0);
+    ck_assert_str_eq(r.out, "220 me.example ESMTP TESTBENCH\r\n");
+    ck_assert_str_eq(say(&r, "HELO a\tb\r\n"), "250 bench.test\r\n"); /* nothing that could be another line */
+    end_rig(&r);
+    with_ehlo = (struct bench_ehlo){.add = NULL};
+    bench_names_free(&names);
+}
+END_TEST
+
+START_TEST(too_many_at_once)
+{
+    struct bench_step step = {.at = BENCH_CONNECT, .over = 2, .reply = {(char *)"421 no\r\n", 8}, .then = BENCH_CLOSE};
+    struct rig r;
+
+    with_at_once = 2;
+    begin(&r, &step, 1);
+    ck_assert_str_eq(r.out, "220 bench.test ESMTP TESTBENCH\r\n");
+    end_rig(&r);
+    with_at_once = 3;
+    begin(&r, &step, 1);
+    ck_assert_str_eq(r.out, "421 no\r\n[end 1]");
+    end_rig(&r);
+    with_at_once = 0;
+}
+END_TEST
+
+/* Two sessions of one place in memory are two sessions. */
+START_TEST(counted_for_each_session)
+{
+    struct bench_step step = {
+        .at = BENCH_NOOP, .per = BENCH_SESSION, .after = 1, .chance = 1000, .reply = {(char *)"421 no\r\n", 8}};
+    struct bench_scenario sc = {.name = (char *)"x", .steps = &step, .step_count = 1};
+    struct bench_count *count = bench_count_new(1);
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct rig r = {.count = count};
+        struct bench_session_setup s = {
+            .scenario = &sc, .count = count, .hostname = "b", .client = "c", .lease = "", .event = on_event, .arg = &r};
+
+        r.s = bench_session_new(&s, 0);
+        drain(&r);
+        ck_assert_str_eq(say(&r, "NOOP\r\n"), "250 2.0.0 Ok\r\n");
+        ck_assert_str_eq(say(&r, "NOOP\r\n"), "421 no\r\n");
+        bench_session_free(&r.s);
+    }
+    bench_count_free(&count);
 }
 END_TEST
 
@@ -312,4 +567,6 @@ END_TEST
 SUITE_MAIN("bench_session", a_client_hello_that_nobody_asked_for, answers_that_are_due_together, messages_are_counted,
            a_correct_server, order_is_kept, every_near_end_of_data_is_content, what_is_near_an_end_is_seen,
            what_is_right_is_near_nothing, starttls_and_what_stood_behind_it, steps_act, in_pieces_and_drops,
-           cut_anywhere)
+           cut_anywhere, what_is_offered_is_taken, what_was_said_is_what_is_offered, one_answer_to_each_chunk,
+           a_step_at_bdat_is_for_the_last_chunk_too, turned_away, held_back_and_once_more, a_flood_has_an_end,
+           split_unread_and_stored, by_its_own_name, too_many_at_once, counted_for_each_session)
