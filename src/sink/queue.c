@@ -20,7 +20,8 @@
 #define ASK_AGAIN_MS 200   /* for the lock */
 #define SCAN_PER_TURN 500u /* files; transfers go on between */
 #define STARTS_PER_TURN 200u
-#define LONGEST_MS 60000 /* the wall clock may be set */
+#define LONGEST_MS 60000             /* the wall clock may be set */
+#define SET_BACK_US INT64_C(5000000) /* less is not worth it */
 #define COLLECT_MS 1
 #define REMOVED_US INT64_C(100000)
 #define WATCHED (IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM)
@@ -382,6 +383,23 @@ static void collect(const struct queue *q)
         poll(NULL, 0, COLLECT_MS);
 }
 
+/* Times to come are those of the wall clock, since they outlive the process. What it says over the monotonic one grows in
+ * a suspended machine, and gets less only when somebody sets it. */
+static void look_at_clock(struct queue *q)
+{
+    struct now now = clock_now();
+    int64_t ahead_us = now.real_us - now.mono_us;
+
+    if (q->scheduling && ahead_us < q->ahead_us - SET_BACK_US) {
+        log_event(LOG_LEVEL_WARN, "queue.clock-set-back", "by %lld s: all that waits is looked at again",
+                  (long long)((q->ahead_us - ahead_us) / 1000000));
+        queue_table_clock_back(&q->table, now.real_us);
+    }
+    q->ahead_us = ahead_us;
+    q->now_us = now.real_us;
+    q->turn_us = now.mono_us;
+}
+
 static void wait_for_something(struct queue *q)
 {
     struct pollfd p[QUEUE_RELAYS + 2 + QUEUE_TALKS];
@@ -396,8 +414,7 @@ static void wait_for_something(struct queue *q)
     collect(q);
     (void)poll(p, QUEUE_RELAYS + 2 + talks, queue_answer_patience_ms(q, schedule_ms(q)));
     (void)!read(q->wake_fd, &count, sizeof count);
-    q->now_us = clock_now().real_us;
-    q->turn_us = clock_now().mono_us;
+    look_at_clock(q);
     queue_answer_polled(q, p + QUEUE_RELAYS + 2, talks);
     for (unsigned i = 0; i < QUEUE_RELAYS; i++) {
         if (p[i + 2].revents & POLLOUT)
@@ -421,7 +438,7 @@ static void *queue_thread(void *arg)
 {
     struct queue *q = arg;
 
-    q->now_us = clock_now().real_us;
+    look_at_clock(q);
     q->flush_us = QUEUE_NEVER;
     while (!is_stopped(q)) {
         take_inbox(q);

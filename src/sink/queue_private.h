@@ -70,6 +70,7 @@ struct queue {
     struct queue_message **dirty; /* to be settled before the turn ends */
     unsigned dirty_count, dirty_cap;
     int64_t now_us, flush_us, turn_us; /* flush_us: when names that went are flushed */
+    int64_t ahead_us;                  /* of the monotonic clock */
     char room[CHAN_MAX + 4];
 };
 

@@ -175,7 +175,7 @@ static bool start(struct queue *q, struct queue_relay *r, struct queue_job *j)
         return true;
     }
     free(t);
-    if (!m->running)
+    if (!m->running && !m->lines.len) /* what waits to be written is in its state already */
         queue_loaded_free(&m->file);
     if (rc < 0 && r->fd >= 0) { /* the fault is the message's: not again before a while */
         heap_put(&j->destination->jobs, &j->node, q->now_us + QUEUE_RETRY_US);

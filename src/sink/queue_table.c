@@ -435,3 +435,13 @@ void queue_table_forgive(struct queue_table *t, struct queue_destination *d)
     d->not_before_us = 0;
     line_up(t, d);
 }
+
+void queue_table_clock_back(struct queue_table *t, int64_t now_us)
+{
+    for (uint32_t i = 0; i < t->destination_cap; i++)
+        for (struct queue_destination *d = t->destinations[i]; d; d = d->chain)
+            queue_table_forgive(t, d);
+    for (struct queue_message *m = t->oldest; m; m = m->newer)
+        if (!m->running) /* else when that ends */
+            heap_put(&t->attention, &m->node, now_us);
+}

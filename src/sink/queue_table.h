@@ -90,6 +90,9 @@ void queue_table_health(struct queue_table *t, struct queue_destination *d, bool
 /* Back-off is forgotten. */
 void queue_table_forgive(struct queue_table *t, struct queue_destination *d);
 
+/* The clock was set back: what was to come in a minute is far away now. All are to be looked at, and back-off is forgotten. */
+void queue_table_clock_back(struct queue_table *t, int64_t now_us);
+
 /* When a recipient whose last moment was give_up_us is given up even if its destination let nobody try. */
 int64_t queue_table_over_us(const struct queue_table *t, int64_t give_up_us);
 /* A domain as the DNS is asked for it: lower case, without its last dot, an A-label (RFC 6531 3.2). What has none stays. */
