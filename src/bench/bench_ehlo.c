@@ -101,9 +101,11 @@ static struct span called(struct bench_session *s, struct span name)
 
     for (size_t i = 0; i < name.n && good; i++)
         good = name.p[i] > ' ' && name.p[i] < 0x7f;
-    if (good && s->setup.names)
-        bench_names_learn(s->setup.names, s->setup.lease, s->setup.client, name);
-    return good && s->setup.scenario->ehlo.own_name ? name : span_str(s->setup.hostname);
+    if (!good || !s->setup.scenario->ehlo.own_name)
+        return span_str(s->setup.hostname);
+    if (s->setup.names)
+        bench_names_learn(s->setup.names, s->setup.lease, s->setup.scenario->name, s->setup.client, name);
+    return name;
 }
 
 /* RFC 5321 4.1.4: EHLO is a RSET, too. */

@@ -31,9 +31,9 @@ void bench_names_free(struct bench_names **np)
 }
 
 /* KEPT: nowhere. */
-static unsigned find(const struct bench_names *n, const char *lease, const char *client)
+static unsigned find(const struct bench_names *n, const char *lease, const char *scenario, const char *client)
 {
-    char *who = mem_printf("%s %s", lease, client);
+    char *who = mem_printf("%s %s %s", lease, scenario, client);
     unsigned i = 0;
 
     while (i < KEPT && !(n->entry[i].who && strcmp(n->entry[i].who, who) == 0))
@@ -42,9 +42,10 @@ static unsigned find(const struct bench_names *n, const char *lease, const char 
     return i;
 }
 
-void bench_names_learn(struct bench_names *n, const char *lease, const char *client, struct span name)
+void bench_names_learn(struct bench_names *n, const char *lease, const char *scenario, const char *client,
+                       struct span name)
 {
-    unsigned i = find(n, lease, client);
+    unsigned i = find(n, lease, scenario, client);
 
     if (i == KEPT) {
         i = n->next;
@@ -52,13 +53,13 @@ void bench_names_learn(struct bench_names *n, const char *lease, const char *cli
     }
     free(n->entry[i].who);
     free(n->entry[i].name);
-    n->entry[i].who = mem_printf("%s %s", lease, client);
+    n->entry[i].who = mem_printf("%s %s %s", lease, scenario, client);
     n->entry[i].name = mem_strn(name.p, name.n);
 }
 
-const char *bench_names_find(const struct bench_names *n, const char *lease, const char *client)
+const char *bench_names_find(const struct bench_names *n, const char *lease, const char *scenario, const char *client)
 {
-    unsigned i = find(n, lease, client);
+    unsigned i = find(n, lease, scenario, client);
 
     return i < KEPT ? n->entry[i].name : NULL;
 }

@@ -147,7 +147,7 @@ void bench_verb_greet(struct bench_session *s)
 {
     const struct bench_session_setup *setup = &s->setup;
     const char *known = setup->scenario->ehlo.own_name && setup->names
-                            ? bench_names_find(setup->names, setup->lease, setup->client)
+                            ? bench_names_find(setup->names, setup->lease, setup->scenario->name, setup->client)
                             : NULL;
     char greeting[SMALL];
 
