@@ -30,6 +30,7 @@ struct relay_task {
     struct relay_conn *conn;
     enum relay_tls tls; /* of this connection */
     bool again;         /* nothing was learned: it was over before it began */
+    bool elsewhere;     /* this host does not do REQUIRETLS; the next one may */
     bool in_clear, refused;
     struct smtp_client_message message; /* the job's, with those recipients that have no outcome */
     struct smtp_client_rcpt *rcpts;

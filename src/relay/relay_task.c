@@ -129,7 +129,7 @@ static void connect_to(struct relay_task *t, enum relay_tls tls)
         tls < RELAY_TLS_VERIFY)
         tls = RELAY_TLS_VERIFY;
     t->tls = tls;
-    t->again = false;
+    t->again = t->elsewhere = false;
     if (relay_desk_take(t, k, tls))
         return;
     if (++t->tries > TRIES) {
@@ -290,12 +290,20 @@ static void choose_rcpts(struct relay_task *t)
 
 void relay_task_ready(struct relay_task *t, bool reusable)
 {
-    if (!reusable) {
+    if (!reusable || t->elsewhere) {
         relay_conn_quit(t->conn);
         return;
     }
     choose_rcpts(t);
     relay_conn_send(t->conn, &t->message, t->job->fd, t->job->offset);
+}
+
+/* RFC 8689 4.2.1: "If any of the above steps fails, the client MUST issue a QUIT to the server and repeat steps 2 through 4
+ * with each host on the recipient domain's list of MX hosts". The last one's judgement is the message's. */
+static bool another_may(const struct relay_task *t, const struct smtp_client_action *a)
+{
+    return a->outcome == SMTP_CLIENT_PERMANENT && a->reply.local && strcmp(a->reply.enhanced, "5.7.30") == 0 &&
+           t->at + 1 < t->candidate_count;
 }
 
 void relay_task_result(struct relay_task *t, const struct smtp_client_action *a)
@@ -307,6 +315,10 @@ void relay_task_result(struct relay_task *t, const struct smtp_client_action *a)
 
     if (a->outcome == SMTP_CLIENT_UNTRIED) {
         t->again = true;
+        return;
+    }
+    if (another_may(t, a)) {
+        t->elsewhere = true;
         return;
     }
     r.outcome = outcomes[a->outcome];

@@ -71,6 +71,10 @@ own MX 10 mx.own
 other MX 10 mx.own
 mx.own A 127.0.2.3
 _25._tcp.mx.own TLSA 2 1 1 {ca}
+strict MX 10 mx.good
+strict MX 20 mx.third
+mx.third A 127.0.2.3
+_25._tcp.mx.third TLSA 3 1 1 {third}
 without MX 10 mx.without
 mx.without A 127.0.2.2
 spare MX 10 mx.bad
@@ -88,7 +92,8 @@ def why_not():
 @unittest.skipIf(why_not() or dns_zone.why_not(), why_not() or dns_zone.why_not())
 class Mx(DaemonTest):
     def setUp(self):
-        d = self.d = self.prepared(listeners={"inside": {"tls": "off", "relay-from": '{"127.0.0.1"}'}})
+        d = self.d = self.prepared(listeners={"inside": {"tls": "off", "relay-from": '{"127.0.0.1"}'},
+                                              "sealed": {"tls": "starttls", "relay-from": '{"127.0.0.1"}'}})
         self.hops = {}
         for host in ("127.0.1.1", "127.0.1.2", "127.0.2.1", "127.0.2.2", "127.0.2.3"):
             self.hops[host] = Hop(at=(host, 25)).up()
@@ -104,7 +109,7 @@ class Mx(DaemonTest):
         self.hops["127.0.2.3"].tls = self.context(chain, key)
         wrong, forged = (hashlib.sha256(x).hexdigest() for x in (b"another key", b"what the owner signed"))
         self.dns = dns_zone.NameServer(d.dir / "dns", {"plain.example": PLAIN, "signed.example": SIGNED.format(
-            right=self.right, wrong=wrong, forged=forged, address="2001:db8::7", ca=self.public_key(d.ca.key))}, signed=["signed.example"], silent=["_25._tcp.mx.lost.signed.example"],
+            right=self.right, wrong=wrong, forged=forged, address="2001:db8::7", ca=self.public_key(d.ca.key), third=self.public_key(key))}, signed=["signed.example"], silent=["_25._tcp.mx.lost.signed.example"],
             forge=[(forged, self.right), ("2001:db8::7", "2001:db8::8")])
         self.dns.start()
         self.addCleanup(self.dns.stop)
@@ -124,9 +129,12 @@ class Mx(DaemonTest):
         tls.load_cert_chain(chain, key)
         return tls
 
-    def send(self, *to, params=""):
-        with self.d.client("inside") as c:
+    def send(self, *to, params="", sealed=False):
+        with self.d.client("sealed" if sealed else "inside") as c:
             c.hello()
+            if sealed:
+                c.starttls()
+                c.expect("EHLO client.example.test", 250)
             got = c.deliver(BODY, to=to, sender="alice@example.test", params=params)
             self.assertEqual(got.code, 250, got)
             c.expect("QUIT", 221)
@@ -251,6 +259,19 @@ class Mx(DaemonTest):
         self.send("a@other.signed.example")
         self.d.wait_event("queue.deferred", count=2)
         self.assertEqual(len(self.hops["127.0.2.3"].messages()), 1)
+
+    def test_requiretls_goes_to_the_server_that_knows_it(self):
+        """RFC 8689 4.2.1: "with each host on the recipient domain's list of MX hosts in an attempt to find a mail path that
+        meets the sender's requirements"."""
+        self.hops["127.0.2.3"].offers = ["REQUIRETLS"]
+        self.send("a@strict.signed.example", params=" REQUIRETLS", sealed=True)
+        self.assertTrue(self.taken("127.0.2.3")[0][3])
+        self.assertEqual(self.hops["127.0.2.1"].messages(), [])
+        self.gone()
+
+    def test_requiretls_that_no_server_knows(self):
+        self.send("a@strict.signed.example", params=" REQUIRETLS", sealed=True)
+        self.assertEqual(self.status_of_report(), "5.7.30")
 
     def test_dane_that_does_not_match(self):
         self.send("a@bad.signed.example")
