@@ -20,6 +20,7 @@ int addr_parse(struct addr *out, const char *text, struct err *e);
 const char *addr_text(const struct addr *a, char dst[ADDR_TEXT]);    /* as parsed, with the port */
 const char *addr_ip_text(const struct addr *a, char dst[ADDR_TEXT]); /* address alone; v4-mapped as v4 */
 uint16_t addr_port(const struct addr *a);
+void addr_set_port(struct addr *a, uint16_t port); /* of an IP address */
 bool addr_equal(const struct addr *a, const struct addr *b);
 bool addr_is_loopback(const struct addr *a);
 

@@ -11,7 +11,7 @@ static const struct {
     const char *name, *arguments, *help;
     int (*run)(const struct bench_options *o);
 } commands[] = {
-    {"serve", "", "listen, one port for each scenario, until a signal", bench_cmd_serve},
+    {"serve", "", "listen, one port for each scenario or as a file says, until a signal", bench_cmd_serve},
     {"run", "-- CMD...", "play scenarios to a command, and judge what it did", bench_cmd_run},
     {"sink", "[NAME]", "take mail as fast as it comes, and count it: nothing is written down", bench_cmd_sink},
     {"pki", "DIR", "make the certificates there", bench_cmd_pki},

@@ -15,6 +15,11 @@ static const struct row {
     unsigned min, max;   /* LIST: max is how many there may be */
 } rows[] = {
 #define AT(field) offsetof(struct bench_options, field)
+    {"-c", "FILE", " serve ", "what to serve; of the options below --catalogue stays, for its \"builtin\"", TEXT,
+     AT(conf), 0, 0, 0},
+    {"--check", "", " serve ", "only look whether that file is right", FLAG, AT(check), 0, 0, 0},
+    {"--api", "IP:PORT", " serve ", "the HTTP API, on the loopback; its token is in OUT/api.token", TEXT, AT(api), 0, 0,
+     0},
     {"--catalogue", "DIR", " serve run sink list show ", "scenarios of these files instead of the built-in ones", TEXT,
      AT(catalogue), 0, 0, 0},
     {"--scenario", "FILE", " serve run sink list show ", "more scenarios; several times", LIST, AT(files),

@@ -25,6 +25,8 @@ struct bench_options {
     unsigned port;
     uint64_t seed;
     bool json;
+    const char *conf, *api;   /* serve; NULL: none */
+    bool check;               /* ... the file, and no more */
     bool implicit, no_tls;    /* sink */
     unsigned every_s, idle_s; /* 0: as it likes */
 };

@@ -24,6 +24,11 @@ static int stage_of(const struct bench_choice *c)
     return c->client_count ? BENCH_AT_CONNECT : -1;
 }
 
+bool bench_select_wants(const struct bench_scenario *sc)
+{
+    return !sc->why_not && stage_of(&sc->select) >= 0;
+}
+
 static bool fits(char *const *patterns, const char *text)
 {
     if (!patterns)

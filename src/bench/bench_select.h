@@ -21,6 +21,8 @@ struct bench_choices {
     unsigned count;
 };
 
+/* Is it ever chosen? */
+bool bench_select_wants(const struct bench_scenario *sc);
 /* NULL: none. */
 const struct bench_scenario *bench_select(const struct bench_choices *c, enum bench_stage at,
                                           const struct bench_shown *shown);

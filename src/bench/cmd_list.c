@@ -3,16 +3,7 @@
 #include <string.h>
 
 #include "bench/bench_command.h"
-
-static json_t *object_of(const struct bench_scenario *s)
-{
-    json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b}", "name", s->name, "section", s->section, "doc", s->doc, "correct",
-                          s->correct, "source", s->source, "available", s->why_not == NULL);
-
-    if (s->why_not)
-        json_object_set_new(o, "reason", json_string(s->why_not));
-    return o;
-}
+#include "bench/scenario_json.h"
 
 static void print_json(const json_t *o)
 {
@@ -35,7 +26,7 @@ int bench_cmd_list(const struct bench_options *o)
         if (!bench_options_want(&only, s->name))
             continue;
         if (o->json) {
-            json_t *line = object_of(s);
+            json_t *line = scenario_json(s);
 
             print_json(line);
             json_decref(line);
@@ -97,7 +88,7 @@ int bench_cmd_show(const struct bench_options *o)
                     o->word ? o->word : "");
     }
     if (s && o->json) {
-        json_t *line = object_of(s);
+        json_t *line = scenario_json(s);
 
         print_json(line);
         json_decref(line);

@@ -3,12 +3,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/text.h"
+#include "bench/api.h"
 #include "bench/bench_command.h"
-#include "bench/bench_server.h"
+#include "bench/bench_conf.h"
+#include "bench/pki.h"
+
+/* All that serves, in the order in which it is made. */
+struct house {
+    struct bench_options o; /* a file sets .only */
+    struct bench_conf conf;
+    struct loop *loop;
+    struct transcript_book *book;
+    struct bench_shelf *shelf;
+    struct bench_server *server;
+    struct lease_table *leases;
+    struct session_list *sessions;
+    struct listener_list listeners;
+    struct api *api; /* NULL: none is wanted */
+};
 
 static void on_signal(void *arg, unsigned what)
 {
@@ -21,45 +38,238 @@ static void nothing(void *arg)
     (void)arg;
 }
 
-/* One port for each scenario, printed. How many; -1: said. */
-static int open_all(const struct bench_options *o, struct bench_server *v, const struct bench_catalogue *c)
+static void on_line(void *arg, const json_t *line)
 {
-    unsigned port = o->port;
-    int opened = 0;
-    struct err e;
+    struct house *h = arg;
+    struct lease *l = h->leases ? lease_take(h->leases, line) : NULL;
 
-    for (unsigned i = 0; i < c->count; i++) {
-        const struct bench_scenario *s = &c->list[i];
-        char where[ADDR_TEXT], *text = mem_printf(strchr(o->address, ':') ? "[%s]:%u" : "%s:%u", o->address, port);
-        struct bench_port *p = NULL;
-        struct addr a;
-        bool wanted = !s->why_not && bench_options_want(o, s->name);
-
-        if (wanted && addr_parse(&a, text, &e) == 0 && !addr_is_loopback(&a))
-            err_set(&e, "%s: a server that is wrong on purpose listens on the loopback only", o->address);
-        else if (wanted && addr_parse(&a, text, &e) == 0)
-            p = bench_port_open(v, &(struct bench_port_setup){.address = &a, .scenario = s, .lease = ""}, &e);
-        free(text);
-        if (wanted && !p) {
-            fprintf(stderr, "postern-bench: %s: %s\n", s->name, e.text);
-            return -1;
-        }
-        if (!wanted)
-            continue;
-        printf("%-28s %s\n", s->name, addr_text(bench_port_address(p), where));
-        port += o->port != 0;
-        opened++;
-    }
-    fflush(stdout);
-    return opened;
+    session_list_take(h->sessions, line);
+    if (h->api)
+        api_line(h->api, l, line);
 }
 
-static int serve(const struct bench_options *o, const struct bench_catalogue *c, struct loop *l)
+/* ---- what listens */
+
+static int open_port(struct house *h, const char *name, const struct bench_port_setup *s, struct err *e)
 {
-    struct bench_server_setup setup = {.loop = l, .hostname = BENCH_HOST, .pki_dir = o->pki, .seed = o->seed};
-    struct bench_server *v = NULL;
-    sigset_t stop;
+    struct bench_port *p = bench_port_open(h->server, s, e);
+    char where[ADDR_TEXT];
+
+    if (!p)
+        return err_wrap(e, "%s", name);
+    listener_list_add(&h->listeners, name, p);
+    printf("%-28s %s\n", name, addr_text(bench_port_address(p), where));
+    return 0;
+}
+
+static void next_address(struct addr *a)
+{
+    struct sockaddr_in *in = (struct sockaddr_in *)&a->ss;
+
+    in->sin_addr.s_addr = htonl(ntohl(in->sin_addr.s_addr) + 1);
+}
+
+/* A port, or an address, for each scenario, in their order. */
+static int open_each(struct house *h, struct err *e)
+{
+    const struct bench_catalogue *c = &h->conf.scenarios;
+    struct addr at = h->conf.each_at;
+
+    for (unsigned i = 0; i < c->count && h->conf.each; i++) {
+        const struct bench_scenario *s = &c->list[i];
+        struct bench_port_setup setup = {.address = &at, .scenario = s, .lease = ""};
+        unsigned opened = h->listeners.count;
+
+        if (s->why_not || !bench_options_want(&h->o, s->name))
+            continue;
+        if (h->conf.pool && opened == h->conf.pool)
+            return err_set(e, "the pool has %u addresses, and there are more scenarios", h->conf.pool);
+        if (open_port(h, s->name, &setup, e) < 0)
+            return -1;
+        if (h->conf.pool)
+            next_address(&at);
+        else if (addr_port(&at))
+            addr_set_port(&at, (uint16_t)(addr_port(&at) + 1));
+    }
+    return 0;
+}
+
+static int open_listener(struct house *h, const struct bench_conf_listener *l, struct err *e)
+{
+    const struct bench_choices *choices = bench_shelf_choices(h->shelf);
+    struct bench_port_setup setup = {.scenario = bench_shelf_find(h->shelf, l->scenario),
+                                     .lease = "",
+                                     .choices = l->select ? choices : NULL,
+                                     .clients = l->clients.count ? l->clients.nets : NULL,
+                                     .client_count = l->clients.count,
+                                     .implicit = l->implicit};
+
+    for (unsigned i = 0; l->select && i < choices->count; i++)
+        if (bench_select_wants(choices->list[i]) && bench_server_try(h->server, choices->list[i], e) < 0)
+            return err_wrap(e, "%s", choices->list[i]->name);
+    for (unsigned i = 0; i < l->address_count; i++) {
+        setup.address = &l->addresses[i];
+        if (open_port(h, l->name, &setup, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int open_api(struct house *h, struct err *e)
+{
+    const struct bench_conf *c = &h->conf;
+    struct api_setup s = {.loop = h->loop,
+                          .server = h->server,
+                          .shelf = h->shelf,
+                          .leases = h->leases,
+                          .listeners = &h->listeners,
+                          .sessions = h->sessions,
+                          .book = h->book,
+                          .out = c->capture.dir,
+                          .pki = c->pki,
+                          .hostname = c->hostname,
+                          .listen = &c->api.listen,
+                          .clients = c->api.clients.count ? c->api.clients.nets : NULL,
+                          .client_count = c->api.clients.count,
+                          .leases_at = &c->leases_at,
+                          .token_file = c->api.token_file,
+                          .write = c->api.write,
+                          .seed = c->seed};
+    char where[ADDR_TEXT];
+
+    if (!c->api.on)
+        return 0;
+    if (api_open(&h->api, &s, e) < 0)
+        return err_wrap(e, "api");
+    printf("%-28s http://%s token in %s\n", "api", addr_text(api_address(h->api), where), c->api.token_file);
+    return 0;
+}
+
+/* ---- from the command line, or from the file */
+
+/* -1: it was said what is wrong. */
+static int from_options(struct house *h)
+{
+    const struct bench_options *o = &h->o;
+    struct bench_conf *c = &h->conf;
+    char *text;
+    struct err e;
+    int rc;
+
+    bench_conf_defaults(c);
+    c->each = true;
+    c->seed = o->seed;
+    free(c->pki);
+    c->pki = mem_str(o->pki);
+    free(c->capture.dir);
+    c->capture.dir = mem_str(o->out);
+    text = mem_printf(strchr(o->address, ':') ? "[%s]:%u" : "%s:%u", o->address, o->port);
+    rc = addr_parse(&c->each_at, text, &e);
+    free(text);
+    if (rc == 0 && !addr_is_loopback(&c->each_at))
+        rc = err_set(&e, "%s: a server that is wrong on purpose listens on the loopback only; a file can say more (-c)",
+                     o->address);
+    if (rc == 0 && o->api) {
+        rc = addr_parse(&c->api.listen, o->api, &e);
+        if (rc == 0 && !addr_is_loopback(&c->api.listen))
+            rc = err_set(&e, "--api %s: on the loopback only; a file can say more (-c)", o->api);
+        c->api.on = c->api.write = true;
+        c->api.token_file = mem_printf("%s/api.token", o->out);
+    }
+    if (rc < 0) {
+        fprintf(stderr, "postern-bench: %s\n", e.text);
+        return -1;
+    }
+    return bench_options_catalogue(o, &c->scenarios) < 0 || bench_options_only(o, &c->scenarios) < 0 ? -1 : 0;
+}
+
+static int configure(struct house *h)
+{
+    struct err e;
+
+    if (!h->o.conf)
+        return from_options(h);
+    if (h->o.file_count || h->o.only_count || h->o.api || h->o.port) {
+        fprintf(stderr, "postern-bench: -c %s says what is served: put what the other options say into it\n",
+                h->o.conf);
+        return -1;
+    }
+    if (bench_conf_load(&h->conf, h->o.conf, h->o.catalogue, &e) < 0) {
+        fprintf(stderr, "postern-bench: %s\n", e.text);
+        return -1;
+    }
+    h->o.only_count = h->conf.only != NULL;
+    h->o.only[0] = h->conf.only;
+    return bench_options_only(&h->o, &h->conf.scenarios);
+}
+
+static int make_pki(const struct bench_conf *c)
+{
+    struct err why_not, e;
+
+    if (bench_pki_make(c->pki, c->hostname, &why_not, &e) < 0) {
+        fprintf(stderr, "postern-bench: %s\n", e.text);
+        return -1;
+    }
+    if (*why_not.text)
+        fprintf(stderr, "postern-bench: not all certificates: %s\n", why_not.text);
+    return 0;
+}
+
+/* As many connections at once as this user may have. */
+static void raise_files(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+        return;
+    l.rlim_cur = l.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &l);
+}
+
+/* ---- all of it */
+
+static int open_house(struct house *h, struct err *e)
+{
+    struct bench_server_setup setup = {
+        .loop = h->loop, .hostname = h->conf.hostname, .pki_dir = h->conf.pki, .seed = h->conf.seed};
+
+    if (transcript_book_open(&h->book, h->conf.capture.dir, e) < 0)
+        return -1;
+    setup.book = h->book;
+    h->sessions = session_list_new(h->conf.capture.max_sessions);
+    h->shelf = bench_shelf_new(&h->conf.scenarios);
+    h->server = bench_server_new(&setup);
+    h->leases = lease_table_new(h->server, h->conf.leases);
+    transcript_book_listen(h->book, on_line, h);
+    if (open_each(h, e) < 0)
+        return -1;
+    for (unsigned i = 0; i < h->conf.listener_count; i++)
+        if (open_listener(h, &h->conf.listeners[i], e) < 0)
+            return -1;
+    if (open_api(h, e) < 0)
+        return -1;
+    if (!h->listeners.count && !h->api)
+        return err_set(e, "nothing is to listen");
+    fflush(stdout);
+    return 0;
+}
+
+static void close_house(struct house *h)
+{
+    api_close(&h->api);
+    lease_table_free(&h->leases);
+    bench_server_free(&h->server);
+    transcript_book_close(&h->book);
+    listener_list_free(&h->listeners);
+    session_list_free(&h->sessions);
+    bench_shelf_free(&h->shelf);
+}
+
+static int serve(struct house *h)
+{
     struct watch *w;
+    sigset_t stop;
     struct err e;
     int fd, rc = 2;
 
@@ -68,20 +278,15 @@ static int serve(const struct bench_options *o, const struct bench_catalogue *c,
     sigaddset(&stop, SIGINT);
     sigprocmask(SIG_BLOCK, &stop, NULL);
     fd = signalfd(-1, &stop, SFD_NONBLOCK | SFD_CLOEXEC);
-    w = watch_new(l, fd, on_signal, l);
+    w = watch_new(h->loop, fd, on_signal, h->loop);
     watch_want(w, LOOP_READ);
-    if (transcript_book_open(&setup.book, o->out, &e) < 0) {
-        fprintf(stderr, "postern-bench: %s\n", e.text);
-        goto out;
-    }
-    v = bench_server_new(&setup);
-    if (open_all(o, v, c) > 0) {
-        loop_run(l, nothing, NULL);
+    if (open_house(h, &e) == 0) {
+        loop_run(h->loop, nothing, NULL);
         rc = 0;
+    } else {
+        fprintf(stderr, "postern-bench: %s\n", e.text);
     }
-    bench_server_free(&v);
-    transcript_book_close(&setup.book);
-out:
+    close_house(h);
     watch_free(&w);
     close(fd);
     return rc;
@@ -89,18 +294,27 @@ out:
 
 int bench_cmd_serve(const struct bench_options *o)
 {
-    struct bench_catalogue c = {0};
-    struct loop *l = NULL;
+    struct house h = {.o = *o};
     struct err e;
     int rc = 2;
 
-    if (bench_options_pki(o) == 0 && bench_options_catalogue(o, &c) == 0 && bench_options_only(o, &c) == 0) {
-        if (loop_new(&l, &e) < 0)
-            fprintf(stderr, "postern-bench: %s\n", e.text);
-        else
-            rc = serve(o, &c, l);
-        loop_free(&l);
+    raise_files();
+    if (configure(&h) < 0)
+        goto out;
+    if (o->check) {
+        printf("%s: %u scenarios, %u listeners, api %s\n", o->conf ? o->conf : "defaults", h.conf.scenarios.count,
+               h.conf.listener_count, h.conf.api.on ? "on" : "off");
+        rc = 0;
+        goto out;
     }
-    bench_catalogue_free(&c);
+    if (make_pki(&h.conf) < 0)
+        goto out;
+    if (loop_new(&h.loop, &e) < 0)
+        fprintf(stderr, "postern-bench: %s\n", e.text);
+    else
+        rc = serve(&h);
+    loop_free(&h.loop);
+out:
+    bench_conf_free(&h.conf);
     return rc;
 }

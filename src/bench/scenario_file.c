@@ -1,7 +1,6 @@
 /* Here, and in conf/conf_load.c for the daemon, libconfuse is known. Its errors are caught and told with file and line. */
 #include "bench/scenario_file.h"
 
-#include <confuse.h>
 #include <errno.h>
 #include <glob.h>
 #include <stdlib.h>
@@ -9,16 +8,35 @@
 
 #include "base/buf.h"
 #include "base/text.h"
+#include "bench/scenario_cfg.h"
 
 /* libconfuse hands nothing through to its callbacks: one load at a time. */
 static struct err *loading;
 
+static const char *nearest(const cfg_t *cfg, const char *word)
+{
+    const char *best = NULL;
+
+    for (const cfg_opt_t *o = cfg->opts; o && o->name; o++)
+        if (!best || text_distance(word, o->name) < text_distance(word, best))
+            best = o->name;
+    return best;
+}
+
 __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
-    char text[300];
+    static const char unknown[] = "no such option '";
+    char text[300], word[300];
+    const char *near = NULL;
 
     vsnprintf(text, sizeof text, fmt, ap);
-    err_set(loading, "%s:%d: %s", cfg && cfg->filename ? cfg->filename : "?", cfg ? cfg->line : 0, text);
+    if (cfg && strncmp(text, unknown, sizeof unknown - 1) == 0) {
+        snprintf(word, sizeof word, "%s", text + sizeof unknown - 1);
+        word[strcspn(word, "'")] = '\0';
+        near = nearest(cfg, word);
+    }
+    err_set(loading, "%s:%d: %s%s%s", cfg && cfg->filename ? cfg->filename : "?", cfg ? cfg->line : 0, text,
+            near ? "; nearest: " : "", near ? near : "");
 }
 
 static int complain(cfg_t *sec, const char *option, const char *what)
@@ -456,9 +474,27 @@ static cfg_opt_t scenario_options[] = {
     CFG_SEC("expect", expect_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_END(),
 };
+/* Relative to the file where it stands. */
+int scenario_cfg_include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
+{
+    const char *slash = cfg->filename ? strrchr(cfg->filename, '/') : NULL, *path = argc == 1 ? argv[0] : "";
+    char *whole = slash && *path != '/' ? mem_printf("%.*s/%s", (int)(slash - cfg->filename), cfg->filename, path)
+                                        : mem_str(path);
+    int rc = argc == 1 ? cfg_include(cfg, opt, 1, (const char *[]){whole}) : -1;
+
+    free(whole);
+    return rc;
+}
+
 static cfg_opt_t file_options[] = {
     CFG_SEC("scenario", scenario_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
-    CFG_FUNC("include", cfg_include),
+    CFG_FUNC("include", scenario_cfg_include),
+    CFG_END(),
+};
+
+/* Of a text that somebody brings: it reads no files. */
+static cfg_opt_t text_options[] = {
+    CFG_SEC("scenario", scenario_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_END(),
 };
 
@@ -480,50 +516,125 @@ static int add(struct bench_catalogue *c, cfg_t *sec, const char *path)
     return 0;
 }
 
-/* libconfuse takes the end of the file for the end of every section that is open, so half a file would be half a
- * scenario. Braces outside of strings and comments are counted. */
-static int is_whole(const char *path, struct err *e)
+/* libconfuse takes the end of the text for the end of every section that is open, so half a file would be half a scenario;
+ * and a string that is open stays open in the next text that it reads. Braces outside of strings and comments are
+ * counted. */
+static int is_whole(const char *name, const char *text, size_t n, struct err *e)
 {
-    FILE *f = fopen(path, "re");
-    int depth = 0, c, before = 0;
+    int depth = 0;
     char quote = '\0';
 
-    if (!f)
-        return err_set(e, "%s: %s", path, strerror(errno));
-    for (; (c = getc(f)) != EOF; before = c == before && c == '\\' ? 0 : c) {
-        if (quote == '#' ? c == '\n' : quote && c == quote && before != '\\')
+    if (memchr(text, '\0', n))
+        return err_set(e, "%s: there is a NUL in it", name);
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i], next = i + 1 < n ? text[i + 1] : '\0';
+
+        if (quote == '*' ? c == '*' && next == '/' : quote == '#' ? c == '\n' : quote && c == quote)
             quote = '\0';
-        else if (!quote && (c == '"' || c == '\'' || c == '#'))
-            quote = (char)c;
+        else if (quote && quote != '#' && quote != '*' && c == '\\')
+            i++;
+        else if (!quote && (c == '#' || (c == '/' && next == '/')))
+            quote = '#';
+        else if (!quote && c == '/' && next == '*')
+            quote = '*';
+        else if (!quote && (c == '"' || c == '\''))
+            quote = c;
         else if (!quote)
             depth += (c == '{') - (c == '}');
     }
+    if (quote && quote != '#')
+        return err_set(e, "%s: a %s is missing", name, quote == '*' ? "*/" : quote == '"' ? "\"" : "'");
+    return depth > 0 ? err_set(e, "%s: a } is missing", name) : 0;
+}
+
+int scenario_cfg_is_whole(const char *path, struct err *e)
+{
+    FILE *f = fopen(path, "re");
+    struct buf b = {0};
+    size_t n;
+    int rc;
+
+    if (!f)
+        return err_set(e, "%s: %s", path, strerror(errno));
+    while ((n = fread(buf_space(&b, 65536), 1, 65536, f)) > 0)
+        buf_added(&b, n);
     fclose(f);
-    return depth > 0 ? err_set(e, "%s: a } is missing", path) : 0;
+    n = b.len;
+    rc = is_whole(path, buf_str(&b), n, e);
+    buf_clear(&b);
+    return rc;
+}
+
+int scenario_cfg_take(struct bench_catalogue *c, cfg_t *cfg, const char *path)
+{
+    unsigned before = c->count;
+    int rc = 0;
+
+    for (unsigned i = 0; rc == 0 && i < cfg_size(cfg, "scenario"); i++)
+        rc = add(c, cfg_getnsec(cfg, "scenario", i), path);
+    while (rc < 0 && c->count > before)
+        bench_scenario_free(&c->list[--c->count]);
+    return rc;
+}
+
+/* What stands in cfg, which is freed. parsed: what libconfuse says of it. */
+static int take_all(struct bench_catalogue *c, cfg_t *cfg, int parsed, const char *path)
+{
+    int rc = parsed == CFG_SUCCESS ? scenario_cfg_take(c, cfg, path) : -1;
+
+    cfg_free(cfg);
+    return rc;
+}
+
+void scenario_cfg_begin(cfg_t *cfg, struct err *e)
+{
+    loading = e;
+    cfg_set_error_function(cfg, on_error);
+}
+
+int scenario_cfg_complain(cfg_t *sec, const char *option, const char *what)
+{
+    return complain(sec, option, what);
+}
+
+cfg_opt_t *scenario_cfg_options(void)
+{
+    return scenario_options;
 }
 
 int bench_scenario_load(struct bench_catalogue *c, const char *path, struct err *e)
 {
-    unsigned before = c->count;
     cfg_t *cfg;
     int rc;
 
-    if (is_whole(path, e) < 0)
+    if (scenario_cfg_is_whole(path, e) < 0)
         return -1;
     cfg = cfg_init(file_options, CFGF_NONE);
-    loading = e;
+    scenario_cfg_begin(cfg, e);
     err_set(e, "%s: cannot be read", path);
-    cfg_set_error_function(cfg, on_error);
     rc = cfg_parse(cfg, path);
     if (rc == CFG_FILE_ERROR)
         err_set(e, "%s: %s", path, strerror(errno));
-    for (unsigned i = 0; rc == CFG_SUCCESS && i < cfg_size(cfg, "scenario"); i++)
-        if (add(c, cfg_getnsec(cfg, "scenario", i), path) < 0)
-            rc = CFG_PARSE_ERROR;
-    cfg_free(cfg);
-    while (rc != CFG_SUCCESS && c->count > before)
-        bench_scenario_free(&c->list[--c->count]);
-    return rc == CFG_SUCCESS ? 0 : -1;
+    return take_all(c, cfg, rc, path);
+}
+
+int bench_scenario_load_text(struct bench_catalogue *c, const char *name, const char *text, struct err *e)
+{
+    cfg_t *cfg;
+
+    if (is_whole(name, text, strlen(text), e) < 0)
+        return -1;
+    cfg = cfg_init(text_options, CFGF_NONE);
+    scenario_cfg_begin(cfg, e);
+    err_set(e, "%s: cannot be read", name);
+    if (take_all(c, cfg, cfg_parse_buf(cfg, text), name) == 0)
+        return 0;
+    if (strncmp(e->text, "[buf]", 5) == 0) { /* as libconfuse calls it */
+        struct err plain = *e;
+
+        err_set(e, "%s%s", name, plain.text + 5);
+    }
+    return -1;
 }
 
 int bench_scenario_load_dir(struct bench_catalogue *c, const char *dir, struct err *e)

@@ -24,6 +24,8 @@ struct bench_catalogue {
 int bench_scenario_load(struct bench_catalogue *c, const char *path, struct err *e);
 /* The same for all *.conf of a directory, by name. */
 int bench_scenario_load_dir(struct bench_catalogue *c, const char *dir, struct err *e);
+/* The same from memory, without include(); name: what it is called in errors. */
+int bench_scenario_load_text(struct bench_catalogue *c, const char *name, const char *text, struct err *e);
 void bench_catalogue_free(struct bench_catalogue *c);
 const struct bench_scenario *bench_catalogue_find(const struct bench_catalogue *c, const char *name);
 

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 
-#define SWEEP_US 200000
+#define SWEEP_US 50000
 #define BACKLOG 128
 
 /* evhttp does not say when a connection ends, so each one's bufferevent is held until evhttp has let go of it. */
@@ -59,7 +59,9 @@ static struct place *place_of(struct http_server *s, const struct bufferevent *b
 static struct bufferevent *on_connection(struct event_base *base, void *arg)
 {
     struct http_server *s = arg;
-    struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
+    /* closed with its last reference, which is ours: closed by evhttp its descriptor could come again while libevent
+     * still has the old one's events */
+    struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
     struct place *p = bev ? place_of(s, NULL) : NULL;
 
     if (!p)
@@ -222,6 +224,14 @@ struct span http_request_body(const struct http_request *r)
     size_t n = evbuffer_get_length(b);
 
     return (struct span){n ? (const char *)evbuffer_pullup(b, -1) : "", n};
+}
+
+bool http_request_from(const struct http_request *r, const struct net *nets, unsigned count)
+{
+    struct addr a = {.len = sizeof a.ss};
+
+    return getpeername(bufferevent_getfd(r->place->bev), (struct sockaddr *)&a.ss, &a.len) == 0 &&
+           net_has(nets, count, &a);
 }
 
 void http_request_keep(struct http_request *r, http_gone *gone, void *arg)

@@ -44,6 +44,8 @@ const char *http_request_header(const struct http_request *r, const char *name);
 /* Of the Host: line or of the address in the request line, without a port; "" when there is none. */
 const char *http_request_host(const struct http_request *r);
 struct span http_request_body(const struct http_request *r);
+bool http_request_from(const struct http_request *r, const struct net *nets,
+                       unsigned count); /* is its client of those? */
 
 /* It will be answered later. */
 void http_request_keep(struct http_request *r, http_gone *gone, void *arg);

@@ -63,14 +63,6 @@ void relay_task_end(struct relay_task *t)
 
 /* ---- candidates */
 
-static void set_port(struct addr *a, uint16_t port)
-{
-    if (a->ss.ss_family == AF_INET)
-        ((struct sockaddr_in *)&a->ss)->sin_port = htons(port);
-    else if (a->ss.ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)&a->ss)->sin6_port = htons(port);
-}
-
 void relay_task_candidates(struct relay_task *t, const struct dns_mail *m)
 {
     const struct relay_route *r = t->job->route;
@@ -87,7 +79,7 @@ void relay_task_candidates(struct relay_task *t, const struct dns_mail *m)
                                           .host = mem_str(m->hosts[i].name),
                                           .secure = m->hosts[i].secure,
                                           .mx = r->kind == RELAY_TO_MX};
-            set_port(&c->address, r->port);
+            addr_set_port(&c->address, r->port);
         }
 }
 

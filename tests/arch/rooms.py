@@ -19,7 +19,7 @@ MAY["bench"] = {"base", "smtp", "conf", "tls", "net", "bench"}
 HOME = [  # header pattern, who may include it
     (r"event2/", lambda f: f.startswith("net/")),
     (r"openssl/", lambda f: f.startswith("tls/") or re.match(r"bench/(bench_tls|bench_identity|bench_probe|hello_print|pki)", f)),
-    (r"confuse\.h", lambda f: f in ("conf/conf_load.c", "bench/scenario_file.c")),
+    (r"confuse\.h", lambda f: f in ("conf/conf_load.c", "bench/scenario_cfg.h")),
     (r"gsasl\.h", lambda f: f.split("/")[0] in ("auth", "relay")),
     (r"unbound\.h", lambda f: f.startswith("dns/")),
     (r"seccomp\.h", lambda f: f.startswith("proc/")),
