@@ -28,7 +28,8 @@ static const struct {
                            "more commands before the answer, without PIPELINING or behind EHLO, DATA, STARTTLS, QUIT"},
     [BENCH_F_AUTH] = {"auth", "AUTH"},
     [BENCH_F_AUTH_CLEAR] = {"auth-in-clear", "AUTH outside TLS"},
-    [BENCH_F_LOGIN_LOOP] = {"login-loop", "AUTH was refused more than 6 times in a session, or 20 times in all"},
+    [BENCH_F_LOGIN_LOOP] = {"login-loop",
+                            "AUTH was said more than 6 times in a session, or 20 times in all, and never taken"},
     [BENCH_F_MAIL] = {"mail", "MAIL"},
     [BENCH_F_MAIL_CLEAR] = {"mail-in-clear", "MAIL outside TLS"},
     [BENCH_F_UNPROVEN] = {"mail-unproven", "MAIL inside TLS with a certificate that is not to be trusted"},
@@ -41,7 +42,8 @@ static const struct {
     [BENCH_F_DUPLICATE] = {"duplicate", "a recipient was given the same message (by Message-ID) once more"},
     [BENCH_F_RETRIED] = {"retried", "a recipient or sender that was refused for good was tried again"},
     [BENCH_F_TRIED_AGAIN] = {"tried-again", "came back after a refusal for now, or after a session that took nothing"},
-    [BENCH_F_AT_ONCE] = {"retried-at-once", "a recipient that was refused for now was tried again within a second"},
+    [BENCH_F_AT_ONCE] = {"retried-at-once",
+                         "a recipient or sender that was refused for now was tried again within a second"},
     [BENCH_F_LOST] = {"lost-recipient",
                       "said that all was delivered, and a recipient was neither taken nor refused for good"},
     [BENCH_F_FALSE_SUCCESS] = {"false-success", "said that all was delivered, and no message was taken"},
@@ -206,6 +208,8 @@ static void clear_or_tls(struct bench_facts *f, const struct bench_facts_line *l
         bench_facts_see(f, BENCH_F_MAIL, l->line);
     if (auth)
         bench_facts_see(f, BENCH_F_AUTH, l->line);
+    if (auth && (++l->s->logins > BENCH_FACTS_LOGINS_EACH || ++f->logins > BENCH_FACTS_LOGINS_ALL))
+        bench_facts_see(f, BENCH_F_LOGIN_LOOP, l->line);
     if (mail && !s->tls)
         bench_facts_see(f, BENCH_F_MAIL_CLEAR, l->line);
     if (mail && !s->tls && f->tls_failed)
@@ -271,12 +275,10 @@ static void answered(struct bench_facts *f, const struct bench_facts_line *l)
     s->answered = true;
     if (code == 421)
         s->ended = true;
+    if (code == 235)
+        s->logins = f->logins = 0;
     if (strcmp(s->verb, "STARTTLS") == 0 && code == 220)
         s->asked_tls = true;
-    if (strcmp(s->verb, "AUTH") == 0 && code >= 400) {
-        if (++s->logins_refused > BENCH_FACTS_LOGINS_EACH || ++f->logins_refused > BENCH_FACTS_LOGINS_ALL)
-            bench_facts_see(f, BENCH_F_LOGIN_LOOP, l->line);
-    }
     bench_facts_mail_reply(f, l, code);
 }
 
@@ -289,6 +291,8 @@ static void reply(struct bench_facts *f, const struct bench_facts_line *l)
     offered(s);
     if (!s->answered && s->reply_len >= 3)
         answered(f, l);
+    else if (strcmp(s->verb, "DATA") == 0 && strchr("45", *str(l->line, "text"))) /* while the content comes */
+        bench_facts_mail_reply(f, l, atoi(str(l->line, "text")));
 }
 
 /* ---- content, and which line it is */

@@ -17,7 +17,7 @@
 #define BENCH_FACTS_STORM 30u      /* "reconnect-storm": so many connections within ... */
 #define BENCH_FACTS_STORM_S 10     /* ... so many seconds */
 #define BENCH_FACTS_AT_ONCE 20u    /* "many-at-once": more than these */
-#define BENCH_FACTS_LOGINS_EACH 6u /* "login-loop": more refused ones in a session, or ... */
+#define BENCH_FACTS_LOGINS_EACH 6u /* "login-loop": more in a session, or ... */
 #define BENCH_FACTS_LOGINS_ALL 20u /* ... in the lease */
 
 enum bench_fact {
@@ -77,12 +77,12 @@ struct bench_seen {
 
 /* A recipient in all sessions. */
 struct bench_facts_rcpt {
-    uint64_t id;    /* of the address */
-    unsigned taken; /* so many messages */
-    bool refused;   /* for good */
-    bool later;     /* it was refused for now, or the session ended before it was known */
-    int64_t later_us;
-    char sid[24]; /* where it was tried last */
+    uint64_t id;      /* of the address */
+    unsigned taken;   /* so many messages */
+    bool refused;     /* for good */
+    bool later;       /* it was refused for now, or the session ended before it was known */
+    int64_t later_us; /* when it was refused; 0: by 421, or by nobody */
+    char sid[24];     /* where it was tried last */
     unsigned seq;
 };
 
@@ -100,8 +100,8 @@ struct bench_facts_session {
     bool ehlo;                /* since TLS */
     bool quit, ended, served; /* ended: the server's doing; served: a message was taken */
     unsigned offered, forged; /* bits of bench_offer.c */
-    unsigned logins_refused;
-    char verb[12]; /* the last command; "." the end of content */
+    unsigned logins;          /* AUTH, since it was taken last */
+    char verb[12];            /* the last command; "." the end of content */
     char reply[BENCH_FACTS_REPLY];
     unsigned reply_len;
     bool answered, cut; /* cut: the answer was longer */
@@ -119,7 +119,7 @@ struct bench_facts {
     unsigned sessions_open;
     int64_t begun_us[BENCH_FACTS_STORM]; /* of the last sessions, in a ring */
     unsigned begun;
-    unsigned logins_refused;
+    unsigned logins;
     bool tls_failed, ended_empty; /* a session has ended so */
     struct bench_facts_rcpt rcpt[BENCH_FACTS_RCPTS];
     unsigned rcpts, messages; /* messages: that each is to get; 0: one */
@@ -129,6 +129,7 @@ struct bench_facts {
         uint64_t from;
         char sid[24];
         bool good, now;
+        int64_t us; /* as later_us */
     } mail_refused;
 };
 

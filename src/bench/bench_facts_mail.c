@@ -104,6 +104,11 @@ static void settle(struct bench_facts *f, const json_t *line)
 
 /* ---- commands */
 
+static bool is_soon(int64_t then_us, int64_t now_us)
+{
+    return now_us - then_us < BENCH_FACTS_SOON_S * INT64_C(1000000);
+}
+
 /* A second message to somebody else is no second try, so the sender's address is compared; and MAIL that was refused in
  * this session may be said again without what was wrong with it. */
 static void mail(struct bench_facts *f, const struct bench_facts_line *l)
@@ -125,6 +130,8 @@ static void mail(struct bench_facts *f, const struct bench_facts_line *l)
         bench_facts_see(f, BENCH_F_RETRIED, l->line);
     if (again && f->mail_refused.now)
         bench_facts_see(f, BENCH_F_TRIED_AGAIN, l->line);
+    if (again && f->mail_refused.now && is_soon(f->mail_refused.us, l->now_us))
+        bench_facts_see(f, BENCH_F_AT_ONCE, l->line);
 }
 
 static void rcpt(struct bench_facts *f, const struct bench_facts_line *l)
@@ -143,7 +150,7 @@ static void rcpt(struct bench_facts *f, const struct bench_facts_line *l)
         bench_facts_see(f, BENCH_F_RETRIED, l->line);
     if (r->later)
         bench_facts_see(f, BENCH_F_TRIED_AGAIN, l->line);
-    if (r->later && l->now_us - r->later_us < BENCH_FACTS_SOON_S * INT64_C(1000000))
+    if (r->later && is_soon(r->later_us, l->now_us))
         bench_facts_see(f, BENCH_F_AT_ONCE, l->line);
     r->later = false;
     r->seq = (unsigned)json_integer_value(json_object_get(l->line, "seq"));
@@ -169,14 +176,17 @@ void bench_facts_mail_command(struct bench_facts *f, const struct bench_facts_li
 
 /* ---- answers */
 
-static void mail_answered(struct bench_facts *f, struct bench_facts_session *s, char class)
+static void mail_answered(struct bench_facts *f, struct bench_facts_session *s, int code, int64_t now_us)
 {
+    char class = (char)('0' + code / 100);
+
     s->mail_class = class;
     if (s->report || (class != '4' && class != '5'))
         return;
     f->mail_refused.from = s->from;
     f->mail_refused.good = class == '5';
     f->mail_refused.now = class == '4';
+    f->mail_refused.us = now_us;
     snprintf(f->mail_refused.sid, sizeof f->mail_refused.sid, "%s", s->sid);
 }
 
@@ -202,7 +212,7 @@ void bench_facts_mail_reply(struct bench_facts *f, const struct bench_facts_line
     struct bench_facts_session *s = l->s;
 
     if (strcmp(s->verb, "MAIL") == 0)
-        mail_answered(f, s, (char)('0' + code / 100));
+        mail_answered(f, s, code, code == 421 ? 0 : l->now_us);
     if (strcmp(s->verb, "RCPT") == 0)
         rcpt_answered(f, s, code, l->now_us);
     for (size_t i = 0; i < sizeof content / sizeof *content; i++)

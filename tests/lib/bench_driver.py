@@ -63,8 +63,8 @@ def empty_the_queue(is_empty, is_idle, flush):
     return False
 
 
-def finish(empty, log, telling):
-    """Exit 0: nothing is left. The sender's own log is printed, and once more, as the last line, what it told last of the mail."""
+def finish(empty, log, telling, failed):
+    """Exit 0: all was delivered; 69: some of it came back; 75: some of it is left. The sender's own log is printed, and once more, as the last line, what it told last of the mail."""
     print(log)
     print("\n".join([l for l in log.splitlines() if re.search(telling, l)][-1:]))
-    sys.exit(0 if empty else 75)
+    sys.exit(75 if not empty else 69 if re.search(failed, log) else 0)
