@@ -1,4 +1,5 @@
 /* postern-bench: plays every correct and every broken server to a sender, and writes down what the sender did. */
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,19 +45,37 @@ int bench_options_catalogue(const struct bench_options *o, struct bench_catalogu
     return rc;
 }
 
+/* A program that still stands where it was built (build/, build/asan/) takes the scenarios of its source. */
+static const char *catalogue_beside(char *dst, size_t cap)
+{
+    static const char *const up[] = {"../conf/bench", "../../conf/bench"};
+    ssize_t n = readlink("/proc/self/exe", dst, cap - 1);
+    char *slash;
+
+    if (n <= 0)
+        return BENCH_DIR;
+    dst[n] = '\0';
+    slash = strrchr(dst, '/');
+    for (size_t i = 0; slash && i < sizeof up / sizeof *up; i++) {
+        snprintf(slash + 1, cap - (size_t)(slash + 1 - dst), "%s", up[i]);
+        if (access(dst, R_OK) == 0)
+            return dst;
+    }
+    return BENCH_DIR;
+}
+
 int main(int argc, char **argv)
 {
-    struct bench_options o = {.catalogue = BENCH_DIR,
-                              .address = "127.0.0.1",
+    struct bench_options o = {.address = "127.0.0.1",
                               .seed = 1,
                               .out = "bench-out",
                               .pki = "bench-pki",
                               .policy = "opportunistic",
                               .timeout_s = 120};
+    char beside[PATH_MAX];
     struct err e;
 
-    if (access(o.catalogue, R_OK) < 0 && access("conf/bench", R_OK) == 0)
-        o.catalogue = "conf/bench"; /* in the source */
+    o.catalogue = catalogue_beside(beside, sizeof beside);
     signal(SIGPIPE, SIG_IGN);
     if (argc >= 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)) {
         usage(stdout);
