@@ -641,7 +641,9 @@ int bench_scenario_load_dir(struct bench_catalogue *c, const char *dir, struct e
 {
     char *pattern = mem_printf("%s/*.conf", dir);
     glob_t g;
-    int rc = glob(pattern, 0, NULL, &g) == 0 ? 0 : err_set(e, "%s: no file there ends with .conf; --catalogue DIR names another one", dir);
+    int rc = glob(pattern, 0, NULL, &g) == 0
+                 ? 0
+                 : err_set(e, "%s: no file there ends with .conf; --catalogue DIR names another one", dir);
 
     free(pattern);
     if (rc < 0)
