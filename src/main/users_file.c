@@ -154,43 +154,64 @@ static int fill(int fd, const struct users_file *f, const struct buf *b)
     return fsync(fd);
 }
 
-static int write_new(const struct users_file *f, const struct buf *b, struct err *e)
-{
-    char *tmp = mem_printf("%s.new", f->name);
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), rc = -1;
+/* The new file, made before the old one is read: of two that are at it one is told, and neither loses the other's user. */
+struct new_file {
+    char *tmp;
+    int fd;
+};
 
-    if (fd < 0) {
-        err_set(e, "%s: %s%s", tmp, strerror(errno),
-                errno == EEXIST ? "; another postern passwd is at it, or one was cut off: remove that file then" : "");
-    } else if (fill(fd, f, b) < 0 || rename(tmp, f->name) < 0 || flush_directory(f->name) < 0) {
-        err_set(e, "%s: %s", tmp, strerror(errno));
-        unlink(tmp);
-    } else {
-        rc = 0;
-    }
-    if (fd >= 0)
-        close(fd);
-    free(tmp);
-    return rc;
+static int claim(struct new_file *n, const char *file, struct err *e)
+{
+    char *real = realpath(file, NULL);
+
+    n->tmp = mem_printf("%s.new", real ? real : file);
+    free(real);
+    n->fd = open(n->tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (n->fd >= 0)
+        return 0;
+    err_set(e, "%s: %s%s", n->tmp, strerror(errno),
+            errno == EEXIST ? "; another postern passwd is at it, or one was cut off: remove that file then" : "");
+    free(n->tmp);
+    return -1;
+}
+
+static int put_in_place(const struct new_file *n, const struct users_file *f, const struct buf *b, struct err *e)
+{
+    if (fill(n->fd, f, b) == 0 && rename(n->tmp, f->name) == 0 && flush_directory(f->name) == 0)
+        return 0;
+    return err_set(e, "%s: %s", n->tmp, strerror(errno));
+}
+
+static void release(struct new_file *n, bool in_place)
+{
+    if (!in_place)
+        unlink(n->tmp);
+    close(n->fd);
+    free(n->tmp);
 }
 
 int users_file_set(const char *file, bool create, const char *name, const char *password, struct err *e)
 {
     char *secret = secret_make(password, e), *line;
     struct users_file f;
+    struct new_file n;
     struct buf out = {0};
     int rc;
 
     if (!secret)
         return -1;
     line = mem_printf("%s:%s", name, secret);
-    rc = open_file(&f, file, create, e);
+    rc = claim(&n, file, e);
     if (rc == 0) {
-        if (!replace(&f, name, line, &out))
-            buf_printf(&out, "%s\n", line);
-        rc = write_new(&f, &out, e);
-        explicit_bzero(buf_data(&out), out.len);
-        close_file(&f);
+        rc = open_file(&f, file, create, e);
+        if (rc == 0) {
+            if (!replace(&f, name, line, &out))
+                buf_printf(&out, "%s\n", line);
+            rc = put_in_place(&n, &f, &out, e);
+            explicit_bzero(buf_data(&out), out.len);
+            close_file(&f);
+        }
+        release(&n, rc == 0);
     }
     buf_clear(&out);
     explicit_bzero(secret, strlen(secret));
@@ -203,15 +224,21 @@ int users_file_set(const char *file, bool create, const char *name, const char *
 int users_file_remove(const char *file, const char *name, struct err *e)
 {
     struct users_file f;
+    struct new_file n;
     struct buf out = {0};
-    int rc = open_file(&f, file, false, e);
+    int rc;
 
-    if (rc < 0)
+    if (claim(&n, file, e) < 0)
         return -1;
-    rc = replace(&f, name, NULL, &out) ? write_new(&f, &out, e) : err_set(e, "%s: there is no %s in it", file, name);
+    rc = open_file(&f, file, false, e);
+    if (rc == 0) {
+        rc = replace(&f, name, NULL, &out) ? put_in_place(&n, &f, &out, e)
+                                           : err_set(e, "%s: there is no %s in it", file, name);
+        close_file(&f);
+    }
+    release(&n, rc == 0);
     if (out.len)
         explicit_bzero(buf_data(&out), out.len);
     buf_clear(&out);
-    close_file(&f);
     return rc;
 }

@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -332,6 +333,25 @@ class Users(SubmissionTest):
         self.assertEqual(d.reload().returncode, 0)
         for user in (ALICE, "bob@example.test"):
             self.logged_in(d, user, "another one")
+
+    def test_many_at_once(self):
+        """Of several that write the file at the same time some may be told to come again, and nobody who was told that it is
+        done is lost."""
+        with tempfile.TemporaryDirectory() as d:
+            users = pathlib.Path(d) / "users"
+            run(POSTERN, "passwd", "-c", users, "first@example.test", input=b"x\n")
+            procs = {f"u{i}@example.test": subprocess.Popen([POSTERN, "passwd", users, f"u{i}@example.test"], stdin=subprocess.PIPE,
+                                                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                     for i in range(40)}
+            for p in procs.values():
+                p.stdin.write(b"x\n")
+                p.stdin.close()
+            for p in procs.values():
+                p.wait(60)
+            done = {name for name, p in procs.items() if p.returncode == 0}
+            self.assertTrue(done)
+            self.assertEqual({line.split(":")[0] for line in users.read_text().splitlines()}, done | {"first@example.test"})
+            self.assertEqual(os.listdir(d), ["users"])
 
     def test_reload_between(self):
         """Whoever is in the middle of an exchange ends it with those who were users when it began."""
