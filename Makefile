@@ -176,6 +176,7 @@ ifneq ($(HAS_BENCH),)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(BENCH_DATA)
 	install -m 755 $(OBJDIR)/postern-bench $(DESTDIR)$(PREFIX)/bin/postern-bench
 	install -m 644 conf/bench/*.conf $(DESTDIR)$(BENCH_DATA)/
+	install -m 644 conf/bench.conf $(DESTDIR)$(PREFIX)/share/postern/bench.conf.sample
 endif
 	install -m 644 docs/postern.8 $(MANDIR)/man8/postern.8
 	$(OBJDIR)/postern reference --man > $(MANDIR)/man5/postern.conf.5

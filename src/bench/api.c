@@ -82,7 +82,7 @@ static const char *nearest(const char *word, const char *const *names)
 json_t *api_object(struct api_call *c, const char *const *names)
 {
     struct span body = http_request_body(c->r);
-    json_error_t e;
+    json_error_t e = {.line = 1};
     json_t *o = body.n ? json_loadb(body.p, body.n, JSON_REJECT_DUPLICATES, &e) : json_object(), *value;
     const char *key;
 
@@ -170,7 +170,7 @@ static bool cut_path(struct api_call *c, const char *path)
 
     if (strlen(path) >= sizeof c->path)
         return false;
-    strcpy(p, path + 1);
+    snprintf(p, sizeof c->path, "%s", path + 1);
     while (p && *p) {
         if (c->parts == API_SEGMENTS)
             return false;

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,7 +75,7 @@ void api_wait_get(struct api *a, struct api_call *c)
              api_number(c, "timeout_s", WAIT_S, WAIT_MOST_S, &seconds) == 0) {
         w = mem_alloc(sizeof *w);
         *w = (struct api_wait){.next = a->waits, .r = c->r, .api = a, .what = i, .n = (unsigned)n};
-        strcpy(w->lease, l->id);
+        snprintf(w->lease, sizeof w->lease, "%s", l->id);
         w->over = over && strcmp(over, "1") == 0;
         w->until_us = clock_now().mono_us + (int64_t)seconds * 1000000;
         a->waits = w;

@@ -18,7 +18,7 @@ struct session_list *session_list_new(unsigned most)
     struct session_list *l = mem_alloc(sizeof *l);
 
     l->most = most;
-    l->ring = mem_alloc(most * sizeof *l->ring);
+    l->ring = mem_alloc(most * sizeof(json_t *));
     l->numbers = json_object();
     return l;
 }

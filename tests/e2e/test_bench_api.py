@@ -308,6 +308,80 @@ class Api(DaemonTest):
         self.assertIn("DELETE", got["remedy"])
         self.assertEqual(len(self.call("GET", "/v1/leases")[1]["leases"]), LEASES)
 
+    # ---- from a file
+
+    def conf(self, text):
+        path = self.dir / "bench.conf"
+        path.write_text(text)
+        return path
+
+    def session(self, where, helo="client.test", mail="a@b.test", rcpt="c@d.test", host=None):
+        """What RCPT is answered."""
+        with Client(int(where.rsplit(":", 1)[1]), host or "127.0.0.1") as c:
+            c.expect(None, 220)
+            c.expect(f"EHLO {helo}", 250)
+            c.expect(f"MAIL FROM:<{mail}>", 250)
+            return c.ask(f"RCPT TO:<{rcpt}>")
+
+    def test_from_a_file(self):
+        (self.dir / "more").mkdir()
+        (self.dir / "more" / "inc.conf").write_text('scenario "by-rcpt" { select { rcpt = {"*@acme.test"} } step { at = rcpt reply = {"450 acme"} } }\n'
+                                                    'include("deeper.conf")')
+        (self.dir / "more" / "deeper.conf").write_text('scenario "by-helo" { select { helo = {"big.*"} } step { at = rcpt reply = {"450 big"} } }')
+        path = self.conf("""
+            bench { hostname = "mx.other.test" catalogue = "none" pki_dir = "pki" capture { dir = "out" } api { listen = "127.0.0.1:0" } }
+            include("more/inc.conf")
+            scenario "good" { }
+            scenario "by-sni" { select { sni = {"sni.test"} } tls { max = "1.2" } step { at = rcpt reply = {"450 sni"} } }
+            listener "open" { address = {"127.0.0.1:0"} }
+            listener "fixed" { address = {"127.0.0.1:0"} select = no }
+            listener "tls" { address = {"127.0.0.1:0"} implicit = yes }
+            listener "closed" { address = {"127.0.0.1:0"} client = {"127.0.0.2"} }
+            """)
+        self.assertIn("4 scenarios, 4 listeners, api on", run(BENCH, "serve", "-c", path, "--check").out)
+        self.start("-c", path)
+        self.assertEqual(self.session(self.ports["open"]), "250 2.1.5 Ok")
+        self.assertEqual(self.session(self.ports["open"], rcpt="x@acme.test"), "450 acme")
+        self.assertEqual(self.session(self.ports["open"], helo="big.one"), "450 big")
+        self.assertEqual(self.session(self.ports["open"], rcpt="rcpt-421-4.3.0x1@b.test"), "421 4.3.0 as the address asks")
+        self.assertEqual(self.session(self.ports["open"], rcpt="rcpt-421-4.3.0x1@b.test"), "250 2.1.5 Ok")
+        self.assertEqual(self.session(self.ports["fixed"], rcpt="x@acme.test", helo="big.one"), "250 2.1.5 Ok")
+        self.assertEqual(self.session(self.ports["fixed"], rcpt="rcpt-421@b.test"), "250 2.1.5 Ok")
+        for name, tls, version, answer in (("sni.test", "tls", "TLSv1.2", "450 sni"), ("mx.test", "tls", "TLSv1.3", "250 2.1.5 Ok"),
+                                           ("sni.test", "open", "TLSv1.2", "450 sni")):
+            with Client(int(self.ports[tls].rsplit(":", 1)[1]), tls=trusting() if tls == "tls" else None, name=name) as c:
+                c.hello()
+                if tls == "open":
+                    c.expect("STARTTLS", 220)
+                    c.sock = trusting().wrap_socket(c.sock, server_hostname=name)
+                self.assertEqual(c.sock.version(), version)
+                c.expect("EHLO x", 250)
+                c.expect("MAIL FROM:<a@b.test>", 250)
+                self.assertEqual(c.ask("RCPT TO:<c@d.test>"), answer)
+        with Client(int(self.ports["closed"].rsplit(":", 1)[1])) as c:
+            self.assertTrue(c.ended())
+        with Client(int(self.ports["closed"].rsplit(":", 1)[1]), source="127.0.0.2") as c:
+            c.hello()
+        self.assertEqual(self.call("PUT", "/v1/scenarios/x", b'scenario "x" { }')[0], 403)  # write = yes is not there
+        self.assertEqual(self.call("PUT", "/v1/listeners/open", {"state": "down"})[0], 403)
+        self.assertEqual(self.call("GET", "/")[1]["host"], "mx.other.test")
+        lease = self.lease(scenario="good", select=True)
+        self.assertEqual(self.session(f":{lease['port']}", rcpt="x@acme.test"), "450 acme")
+
+    def test_an_address_for_each(self):
+        with socket.socket() as s:
+            s.bind(("127.1.0.1", 0))
+            port = s.getsockname()[1]
+        self.start("-c", self.conf(f'bench {{ catalogue = "none" pki_dir = "pki" pool = "127.1.0.0/16:{port}" api {{ listen = "127.0.0.1:0" }} }}'
+                                   'scenario "one" { step { at = rcpt reply = {"450 one"} } } scenario "two" { step { at = rcpt reply = {"450 two"} } }'))
+        self.assertEqual(self.ports, {"one": f"127.1.0.1:{port}", "two": f"127.1.0.2:{port}"})
+        for name, where in self.ports.items():
+            self.assertEqual(self.session(where, host=where.split(":")[0]), f"450 {name}")
+        lease = self.lease(scenario="two", ip="127.1.200.7", port=port)  # an address of its own at the same port
+        self.assertEqual((lease["ip"], lease["port"]), ("127.1.200.7", port))
+        self.assertEqual(self.session(f":{port}", host="127.1.200.7"), "450 two")
+        self.assertEqual(self.call("POST", "/v1/leases", {"scenario": "two", "ip": "127.1.200.7", "port": port})[0], 503)
+
     # ---- clients that mean no good
 
     def connect(self):
