@@ -40,6 +40,7 @@ void api_session_get(struct api *a, struct api_call *c)
         api_json(c, 200, json_incref((json_t *)(uintptr_t)o));
         return;
     }
+    transcript_book_flush(a->setup.book);
     path = mem_printf("%s/%s.jsonl", a->setup.out ? a->setup.out : "", sid);
     api_file(c, path, "application/x-ndjson");
     free(path);

@@ -12,8 +12,8 @@ void bench_choose(struct bench_session *s, enum bench_stage at)
     if (!sc || sc == s->setup.scenario)
         return;
     s->setup.scenario = sc;
-    bench_session_tell(
-        s, &(struct bench_event){.kind = BENCH_EV_SELECT, .text = span_str(sc->name), .verb = bench_stage_name(at)});
+    bench_session_tell(s,
+                       &(struct bench_event){.kind = BENCH_EV_SELECT, .scenario = sc, .stage = bench_stage_name(at)});
 }
 
 void bench_choose_asked(struct bench_session *s, const char *address)

@@ -15,12 +15,14 @@
 
 /* ---- the end of one */
 
-void bench_conn_end(struct bench_conn *c, const char *by)
+void bench_conn_end(struct bench_conn *c, const char *by, const char *reason)
 {
     struct bench_port *p = c->port;
 
     p->server->totals.open--;
-    transcript_end(&c->transcript, by);
+    if (c->session)
+        bench_session_gone(c->session);
+    transcript_end(&c->transcript, by, reason);
     *c->link = c->next;
     if (c->next)
         c->next->link = c->link;
@@ -39,7 +41,7 @@ static void reset(struct bench_conn *c)
     struct linger now = {.l_onoff = 1, .l_linger = 0};
 
     (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    bench_conn_end(c, "server");
+    bench_conn_end(c, "server", NULL);
 }
 
 /* True: it is gone. */
@@ -57,7 +59,7 @@ static bool obey_end(struct bench_conn *c, enum bench_then then)
         c->deadline_us = clock_now().mono_us + LINGER_US;
         return false;
     case BENCH_CUT:
-        bench_conn_end(c, "server");
+        bench_conn_end(c, "server", NULL);
         return true;
     case BENCH_HALF_CLOSE:
         (void)shutdown(c->fd, SHUT_WR);
@@ -125,7 +127,7 @@ static bool carry_out(struct bench_conn *c)
         int r = push(c);
 
         if (r < 0) {
-            bench_conn_end(c, "client");
+            bench_conn_end(c, "client", "reset");
             return true;
         }
         if (r == 0 || c->resume_us || c->handshaking || c->ended)
@@ -143,8 +145,6 @@ static bool carry_out(struct bench_conn *c)
             bench_server_alarm(c->port->server, c->resume_us);
         }
         if (d.kind == BENCH_DO_START_TLS) {
-            if (d.bytes.n && c->transcript)
-                transcript_note(c->transcript, "lint", json_pack("{s:s}", "id", "pipelined-after-starttls"));
             begin_tls(c);
             c->peeking = c->handshaking;
         }
@@ -261,7 +261,7 @@ static bool is_answered(struct bench_conn *c)
         return false;
     bench_tls_conn_free(&c->tls);
     c->handshaking = false;
-    c->deaf = true;
+    c->deaf = c->no_smtp = true;
     while (recv(c->fd, room, sizeof room, MSG_DONTWAIT) > 0) /* what lies unread turns a close into a reset */
         ;
     return true;
@@ -281,7 +281,7 @@ static bool handshake(struct bench_conn *c)
     }
     if (io == BENCH_IO_FAILED || io == BENCH_IO_EOF) {
         tls_note(c, false);
-        bench_conn_end(c, "client");
+        bench_conn_end(c, "client", "tls");
         return true;
     }
     want(c);
@@ -297,9 +297,11 @@ static ssize_t take(struct bench_conn *c, char *room, size_t most)
     if (c->tls) {
         enum bench_tls_io io = bench_tls_recv(c->tls, room, most, &n);
 
+        c->how = io == BENCH_IO_EOF ? "closed" : "cut";
         return io == BENCH_IO_DONE ? (ssize_t)n : io == BENCH_IO_READ || io == BENCH_IO_WRITE ? 0 : -1;
     }
     r = recv(c->fd, room, most, MSG_DONTWAIT);
+    c->how = r < 0 ? "reset" : "closed";
     return r > 0 ? r : r < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
 }
 
@@ -326,7 +328,7 @@ static bool hear(struct bench_conn *c)
             break;
         c->heard_us = clock_now().mono_us;
         c->idle_said = false;
-        if (c->deaf)
+        if (c->no_smtp)
             continue;
         bench_session_feed(c->session, room, (size_t)n, c->heard_us / 1000000);
         note_time(c);
@@ -336,7 +338,9 @@ static bool hear(struct bench_conn *c)
             break;
     }
     if (n < 0) {
-        bench_conn_end(c, c->deaf && !c->hung ? "server" : "client");
+        bool ours = c->deaf && !c->hung;
+
+        bench_conn_end(c, ours ? "server" : "client", ours ? NULL : c->how);
         return true;
     }
     want(c);
@@ -370,8 +374,10 @@ void bench_conn_begin(struct bench_port *p, int fd, const struct addr *peer)
 {
     struct bench_conn *c = mem_alloc(sizeof *c);
     struct bench_server *v = p->server;
+    char listener[ADDR_TEXT];
     struct transcript_start s = {.scenario = p->scenario->name,
                                  .lease = p->lease,
+                                 .listener = addr_text(&p->address, listener),
                                  .peer = peer,
                                  .local = &p->address,
                                  .seed = bench_count_seed(counters(p))};
@@ -424,10 +430,10 @@ void bench_conn_tick(struct bench_conn *c, int64_t now_us)
     unsigned idle = idle_ms(bench_session_scenario(c->session));
 
     if (c->flood_us && !c->ended && now_us - c->flood_us > FLOOD_US) {
-        bench_conn_end(c, "server");
+        bench_conn_end(c, "server", NULL);
     } else if ((c->deadline_us && now_us >= c->deadline_us) ||
                now_us - c->heard_us > c->port->server->setup.silence_us) {
-        bench_conn_end(c, c->deadline_us ? "server" : "timeout");
+        bench_conn_end(c, c->deadline_us ? "server" : "timeout", c->deadline_us ? NULL : "silence");
     } else if (idle && !c->deaf && !c->idle_said && c->session && now_us - c->heard_us >= idle * INT64_C(1000)) {
         c->idle_said = true;
         bench_session_idle(c->session, now_us / 1000000);

@@ -157,7 +157,41 @@ static size_t up_to(const struct bench_content *c, size_t n, uint64_t stop)
     return stop && left < n ? (size_t)left : n;
 }
 
+/* Octets above 127, eight at a time. */
+static uint64_t eight_bits(const char *p, size_t n)
+{
+    uint64_t count = 0, eight;
+    size_t i = 0;
+
+    for (; i + sizeof eight <= n; i += sizeof eight) {
+        memcpy(&eight, p + i, sizeof eight);
+        eight &= UINT64_C(0x8080808080808080);
+        if (eight)
+            count += (unsigned)__builtin_popcountll(eight);
+    }
+    for (; i < n; i++)
+        count += (unsigned char)p[i] > 127;
+    return count;
+}
+
 /* ---- outside */
+
+static void note_end(struct bench_content *c)
+{
+    struct bench_bytes also = c->also_ends;
+    const char *dot;
+
+    c->body.eod = "crlf-dot-crlf";
+    c->body.eod_octets = 3;
+    if (c->dot == 5)
+        return;
+    c->body.eod = "other";
+    for (unsigned i = 0; i < BENCH_NEAR_ENDS; i++)
+        if (bench_near_end[i].n == also.n && memcmp(bench_near_end[i].bytes, also.p, also.n) == 0)
+            c->body.eod = bench_near_end[i].name;
+    dot = memchr(also.p, '.', also.n);
+    c->body.eod_octets = (unsigned)(dot ? also.n - (size_t)(dot - also.p) : 0);
+}
 
 void bench_content_begin(struct bench_content *c, struct bench_bytes also_ends)
 {
@@ -193,7 +227,10 @@ size_t bench_content_data(struct bench_content *c, const char *p, size_t n, uint
         follow_dot(c, p[i]);
         look_at(c, p[i++]);
         *ended = c->dot == 5 || tail_is(c, c->also_ends.p, c->also_ends.n);
+        if (*ended)
+            note_end(c);
     }
+    c->body.eight_bit += eight_bits(p, i);
     return i;
 }
 
@@ -208,5 +245,6 @@ size_t bench_content_chunk(struct bench_content *c, const char *p, size_t n, uin
         else
             look_at(c, p[i++]);
     }
+    c->body.eight_bit += eight_bits(p, i);
     return i;
 }

@@ -9,7 +9,10 @@
 #include "bench/scenario.h"
 
 struct bench_body {
-    uint64_t bytes;
+    uint64_t bytes;      /* as they came, the end included */
+    uint64_t eight_bit;  /* octets above 127 */
+    const char *eod;     /* what ended it: "crlf-dot-crlf", a name of bench_near_end[], "other"; NULL: nothing did */
+    unsigned eod_octets; /* at the end, from the dot on: no content */
     unsigned max_line, bare_lf, bare_cr, nul;
     bool dots_stuffed; /* no line began with a single dot */
     unsigned near;     /* bits: bench_near_end[] that were there */

@@ -111,6 +111,8 @@ static struct span called(struct bench_session *s, struct span name)
 /* RFC 5321 4.1.4: EHLO is a RSET, too. */
 static void introduce(struct bench_session *s, struct span name)
 {
+    if (s->chunking)
+        bench_mail_body_over(s);
     s->mail = s->chunking = s->chunk_failed = false;
     bench_choose_forget(s);
     free(s->helo);
@@ -124,7 +126,7 @@ static void each_line(struct bench_session *s, const char *text)
         size_t n = strcspn(text, "\n");
 
         n += text[n] == '\n';
-        bench_session_send(s, text, n);
+        bench_session_part(s, text, n);
         bench_session_pause(s, 1);
         text += n;
     }
@@ -142,7 +144,8 @@ void bench_ehlo_ehlo(struct bench_session *s, struct span name)
         if (s->mode != BENCH_DEAF && s->setup.scenario->ehlo.split)
             each_line(s, right);
         else if (s->mode != BENCH_DEAF)
-            bench_session_send(s, right, strlen(right));
+            bench_session_part(s, right, strlen(right));
+        bench_session_answered(s, s->delay_ms, 0);
         buf_append(&s->said, right, strlen(right));
     }
     free(right);

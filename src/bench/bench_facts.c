@@ -1,8 +1,9 @@
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
+#include "base/text.h"
 #include "bench/bench_facts_own.h"
 #include "bench/bench_offer.h"
 
@@ -87,6 +88,11 @@ static const char *str(const json_t *o, const char *key)
     const char *s = json_string_value(json_object_get(o, key));
 
     return s ? s : "";
+}
+
+static bool is_true(const json_t *o, const char *key)
+{
+    return json_is_true(json_object_get(o, key));
 }
 
 void bench_facts_see(struct bench_facts *f, enum bench_fact fact, const json_t *line)
@@ -179,9 +185,9 @@ static void pipelining(struct bench_facts *f, const struct bench_facts_line *l)
     static const char *const last[] = {"EHLO", "LHLO", "HELO", "DATA", "STARTTLS", "QUIT", NULL};
     static const char *const any[] = {"MAIL", "RCPT", "RSET", "NOOP", "AUTH", NULL};
 
-    if (!json_is_true(json_object_get(l->line, "pipelined")))
+    if (!is_true(l->line, "pipelined")) /* behind the command before it */
         return;
-    if (is_one_of(l->verb, last) || (is_one_of(l->verb, any) && !(l->s->offered & BENCH_OFFER_PIPELINING)))
+    if (is_one_of(l->s->verb, last) || (is_one_of(l->s->verb, any) && !(l->s->offered & BENCH_OFFER_PIPELINING)))
         bench_facts_see(f, BENCH_F_PIPELINED, l->line);
 }
 
@@ -228,6 +234,15 @@ static void command(struct bench_facts *f, struct bench_facts_line *l)
 {
     struct bench_facts_session *s = l->s;
 
+    if (is_true(l->line, "early"))
+        bench_facts_see(f, BENCH_F_EARLY, l->line);
+    if (strcmp(str(l->line, "eol"), "lf") == 0)
+        bench_facts_see(f, BENCH_F_BARE_LF, l->line);
+    if (is_true(l->line, "dropped")) {
+        if (strcmp(s->verb, "STARTTLS") == 0 && is_true(l->line, "pipelined") && !s->tls)
+            bench_facts_see(f, BENCH_F_AFTER_STARTTLS, l->line);
+        return;
+    }
     pipelining(f, l);
     extensions(f, l);
     clear_or_tls(f, l);
@@ -282,12 +297,34 @@ static void answered(struct bench_facts *f, const struct bench_facts_line *l)
     bench_facts_mail_reply(f, l, code);
 }
 
+static void collect_base64(struct bench_facts_session *s, const char *text)
+{
+    char *bytes = mem_alloc(strlen(text) + 1);
+    size_t n = 0;
+
+    if (base64_decode(bytes, &n, span_str(text)))
+        collect(s, bytes, n);
+    free(bytes);
+}
+
 static void reply(struct bench_facts *f, const struct bench_facts_line *l)
 {
     struct bench_facts_session *s = l->s;
-    const json_t *text = json_object_get(l->line, "text");
+    const json_t *lines = json_object_get(l->line, "lines");
+    size_t count = json_array_size(lines);
 
-    collect(s, json_string_value(text) ? json_string_value(text) : "", json_string_length(text));
+    for (size_t i = 0; i < count; i++) {
+        const char *text = json_string_value(json_array_get(lines, i));
+        char head[8];
+
+        snprintf(head, sizeof head, "%03d%c", (int)json_integer_value(json_object_get(l->line, "code")) % 1000,
+                 i + 1 < count ? '-' : ' ');
+        collect(s, head, 4);
+        collect(s, text ? text : "", text ? strlen(text) : 0);
+        collect(s, "\r\n", 2);
+    }
+    if (!count)
+        collect_base64(s, str(l->line, "raw_b64"));
     offered(s);
     if (!s->answered && s->reply_len >= 3)
         answered(f, l);
@@ -305,6 +342,8 @@ static void body(struct bench_facts *f, const struct bench_facts_line *l)
 
     for (size_t i = 0; i < sizeof s->rcpts.bits / sizeof *s->rcpts.bits; i++)
         somebody = somebody || s->rcpts.bits[i];
+    if (is_true(l->line, "pipelined"))
+        bench_facts_see(f, BENCH_F_PIPELINED, l->line);
     if (any)
         bench_facts_see(f, BENCH_F_CONTENT, l->line);
     if (any && strcmp(s->verb, "DATA") == 0 && !somebody && !s->report)
@@ -334,13 +373,8 @@ static void tls_done(struct bench_facts *f, const struct bench_facts_line *l)
 
 static void split(struct bench_facts_line *l)
 {
-    const char *text = str(l->line, "text"), *blank = strchr(text, ' ');
-    size_t n = blank ? (size_t)(blank - text) : strlen(text);
-
-    snprintf(l->verb, sizeof l->verb, "%.*s", (int)(n < sizeof l->verb ? n : 0), text);
-    snprintf(l->arg, sizeof l->arg, "%s", blank ? blank + 1 : "");
-    for (char *p = l->verb; *p; p++)
-        *p = (char)toupper((unsigned char)*p);
+    snprintf(l->verb, sizeof l->verb, "%s", str(l->line, "verb"));
+    snprintf(l->arg, sizeof l->arg, "%s", str(l->line, "arg"));
 }
 
 static void in_session(struct bench_facts *f, const char *ev, struct bench_facts_line *l)
@@ -365,10 +399,8 @@ static void in_session(struct bench_facts *f, const char *ev, struct bench_facts
     } else if (strcmp(ev, "session_end") == 0) {
         end(f, l);
     } else if (strcmp(ev, "lint") == 0) {
-        int fact = bench_fact_find(str(l->line, "id"));
-
-        if (fact >= 0)
-            bench_facts_see(f, (enum bench_fact)fact, l->line);
+        if (strcmp(str(l->line, "id"), "client-hello-in-clear") == 0)
+            bench_facts_see(f, BENCH_F_HELLO_CLEAR, l->line);
     }
 }
 

@@ -9,6 +9,19 @@ static void begin(struct bench_session *s)
     bench_content_begin(&s->content, s->setup.scenario->also_ends);
     s->reached = 0;
     s->stored = false;
+    s->body_pushed = false;
+}
+
+void bench_mail_body_over(struct bench_session *s)
+{
+    bench_session_tell(
+        s, &(struct bench_event){
+               .kind = BENCH_EV_BODY, .body = &s->content.body, .pipelined = s->body_pushed, .chunked = s->chunking});
+}
+
+static void tell_content(struct bench_session *s, const char *p, size_t n)
+{
+    bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_CONTENT, .text = {p, n}, .chunked = s->chunking});
 }
 
 void bench_mail_data(struct bench_session *s)
@@ -56,14 +69,19 @@ static void message_over(struct bench_session *s)
     bool accepted;
     char code = 0;
 
-    bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_BODY, .body = &s->content.body});
+    if (s->chunking)
+        s->content.body.eod = "bdat-last";
+    bench_mail_body_over(s);
     s->mode = BENCH_LINES;
     if (!s->chunking || !bench_step_acts(s, BENCH_BDAT, right, &code))
         code = bench_step_answer(s, BENCH_DATA_END, right);
     accepted = code == '2' || s->stored;
     count(s, accepted);
-    bench_session_tell(s,
-                       &(struct bench_event){.kind = BENCH_EV_MESSAGE, .accepted = accepted, .body = &s->content.body});
+    bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_MESSAGE,
+                                                .accepted = accepted,
+                                                .body = &s->content.body,
+                                                .envelope = &s->envelope,
+                                                .chunked = s->chunking});
     s->mail = s->chunking = s->chunk_failed = false;
 }
 
@@ -93,6 +111,7 @@ size_t bench_mail_content(struct bench_session *s, const char *p, size_t n)
     bool ended;
     size_t taken = bench_content_data(&s->content, p, n, stop, &ended);
 
+    tell_content(s, p, taken);
     if (ended)
         message_over(s);
     else
@@ -118,6 +137,7 @@ size_t bench_mail_chunk(struct bench_session *s, const char *p, size_t n)
     uint64_t stop = next_stop(s);
     size_t taken = bench_content_chunk(&s->content, p, n < s->chunk_left ? n : (size_t)s->chunk_left, stop);
 
+    tell_content(s, p, taken);
     s->chunk_left -= taken;
     reach(s, stop);
     if (s->mode == BENCH_CHUNK && !s->chunk_left)

@@ -64,6 +64,12 @@ static const char *catalogue_beside(char *dst, size_t cap)
     return BENCH_DIR;
 }
 
+struct transcript_book_setup bench_options_book(const struct bench_options *o)
+{
+    return (struct transcript_book_setup){
+        .dir = o->out, .max_sessions = o->max_sessions, .max_mib = o->max_mib, .keep_auth = o->keep_auth};
+}
+
 int main(int argc, char **argv)
 {
     struct bench_options o = {.address = "127.0.0.1",
@@ -71,6 +77,8 @@ int main(int argc, char **argv)
                               .out = "bench-out",
                               .pki = "bench-pki",
                               .policy = "opportunistic",
+                              .max_sessions = TRANSCRIPT_MAX_SESSIONS,
+                              .max_mib = TRANSCRIPT_MAX_MIB,
                               .timeout_s = 120};
     char beside[PATH_MAX];
     struct err e;

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "bench/scenario_file.h"
+#include "bench/transcript.h"
 
 #define BENCH_FILES 32
 #define BENCH_ONLY 64
@@ -18,17 +19,18 @@ struct bench_options {
     unsigned file_count;
     const char *only[BENCH_ONLY]; /* each a list of globs with commas; see bench_options_want() */
     unsigned only_count;
-    const char *address, *out, *pki, *junit, *policy, *word;
+    const char *address, *out, *pki, *junit, *policy, *sid, *word;
     char **command; /* behind --, NULL-terminated; NULL: none */
     bool queue, tap, verbose;
     unsigned jobs, timeout_s; /* jobs 0: as many as this machine can */
     unsigned port;
     uint64_t seed;
-    bool json;
-    const char *conf, *api;   /* serve; NULL: none */
-    bool check;               /* ... the file, and no more */
-    bool implicit, no_tls;    /* sink */
-    unsigned every_s, idle_s; /* 0: as it likes */
+    bool json, keep_auth;
+    unsigned max_sessions, max_mib; /* of transcripts; 0: all */
+    const char *conf, *api;         /* serve; NULL: none */
+    bool check;                     /* ... the file, and no more */
+    bool implicit, no_tls;          /* sink */
+    unsigned every_s, idle_s;       /* 0: as it likes */
 };
 
 /* argv: what stands behind the command's name. *o holds what counts where nothing is given; strings stay argv's. -1 and e:
@@ -47,5 +49,8 @@ int bench_options_only(const struct bench_options *o, const struct bench_catalog
 
 /* Makes them where they are missing. As above. */
 int bench_options_pki(const struct bench_options *o);
+
+/* How they want transcripts to be kept. */
+struct transcript_book_setup bench_options_book(const struct bench_options *o);
 
 #endif

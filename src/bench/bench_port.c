@@ -116,7 +116,7 @@ void bench_port_end_sessions(struct bench_port *p)
     for (struct bench_conn *c = p->server->conns, *next; c; c = next) {
         next = c->next;
         if (c->port == p)
-            bench_conn_end(c, "server");
+            bench_conn_end(c, "server", "stopped");
     }
 }
 

@@ -102,7 +102,7 @@ const struct bench_totals *bench_server_totals(const struct bench_server *v)
 void bench_server_end_sessions(struct bench_server *v)
 {
     while (v->conns)
-        bench_conn_end(v->conns, "server");
+        bench_conn_end(v->conns, "server", "stopped");
 }
 
 void bench_server_free(struct bench_server **vp)

@@ -41,6 +41,8 @@ struct bench_conn {
     bool peeking; /* for the ClientHello, before anybody answers it */
     bool handshaking, deaf, hung, ended, wants_write, idle_said;
     bool held; /* nothing is read until some of what is to be done is done */
+    bool no_smtp;    /* what comes is of a handshake that nobody answers */
+    const char *how; /* it was that no more came: "closed", "reset", "cut" (TLS without close_notify) */
     char client[ADDR_TEXT];
 };
 
@@ -68,7 +70,7 @@ void bench_port_drop(struct bench_port *p);
 
 /* bench_conn.c; fd: the connection's. */
 void bench_conn_begin(struct bench_port *p, int fd, const struct addr *peer);
-void bench_conn_end(struct bench_conn *c, const char *by);
+void bench_conn_end(struct bench_conn *c, const char *by, const char *reason); /* reason: as of transcript_end() */
 void bench_conn_tick(struct bench_conn *c, int64_t now_us);   /* it may be gone */
 void bench_conn_resume(struct bench_conn *c, int64_t now_us); /* it may be gone */
 

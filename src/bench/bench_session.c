@@ -6,7 +6,9 @@
 #define WAITING_MOST 1000u
 #define FLOOD_WRITE 65536u
 #define FLOOD_BREATH_MS 1u
-#define LINE_MOST 65536u /* longer ones are cut off: a sender that writes them is not a sender any more */
+#define LINE_MOST 65536u   /* longer ones are cut off: a sender that writes them is not a sender any more */
+#define FULL 262144u       /* waits for its turn, and then the sender waits, too */
+#define DROPPED_MOST 4096u /* octets of what nobody obeys are told */
 
 /* ---- what is to be done */
 
@@ -28,28 +30,54 @@ void bench_session_tell(struct bench_session *s, struct bench_event *ev)
         s->setup.event(s->setup.arg, ev);
 }
 
-static void send_held(struct bench_session *s)
+/* What was held goes out in front of it, and was told when it was held. */
+void bench_session_part(struct bench_session *s, const char *p, size_t n)
 {
-    if (!s->held.len)
+    struct bench_todo *t;
+
+    if (!n)
         return;
-    bench_session_push(s, BENCH_DO_SEND)->bytes = s->held;
+    t = bench_session_push(s, BENCH_DO_SEND);
+    t->bytes = s->held;
+    t->told = s->held.len;
     s->held = (struct buf){0};
+    buf_append(&t->bytes, p, n);
+    s->part = t;
 }
 
-/* Told where it is said, so that answers stand behind their commands; .held: it goes out with the next one. */
-void bench_session_hold(struct bench_session *s, const char *p, size_t n)
+void bench_session_answered(struct bench_session *s, unsigned delay_ms, size_t injected)
 {
-    buf_append(&s->held, p, n);
-    bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_SEND, .text = {p, n}, .times = 1, .held = true});
+    if (!s->part)
+        return;
+    s->part->whole = true;
+    s->part->delay_ms = delay_ms;
+    s->part->injected = (unsigned)injected;
+    s->part = NULL;
 }
 
 void bench_session_send(struct bench_session *s, const char *p, size_t n)
 {
-    if (!n)
+    bench_session_part(s, p, n);
+    bench_session_answered(s, 0, 0);
+}
+
+static void send_held(struct bench_session *s)
+{
+    struct bench_todo *t;
+
+    if (!s->held.len)
         return;
+    t = bench_session_push(s, BENCH_DO_SEND);
+    t->bytes = s->held;
+    t->told = s->held.len;
+    s->held = (struct buf){0};
+}
+
+void bench_session_hold(struct bench_session *s, const char *p, size_t n)
+{
     buf_append(&s->held, p, n);
-    bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_SEND, .text = {p, n}, .times = 1});
-    send_held(s);
+    bench_session_tell(
+        s, &(struct bench_event){.kind = BENCH_EV_SEND, .text = {p, n}, .writes = 1, .times = 1, .held = true});
 }
 
 /* As often in one write as FLOOD_WRITE holds. */
@@ -63,8 +91,9 @@ void bench_session_flood(struct bench_session *s, const struct bench_bytes *byte
     for (unsigned i = 0; i < t->flood_left && (i == 0 || t->bytes.len + bytes->n <= FLOOD_WRITE); i++)
         buf_append(&t->bytes, bytes->p, bytes->n);
     t->flood_one = bytes->n;
-    bench_session_tell(
-        s, &(struct bench_event){.kind = BENCH_EV_SEND, .text = {bytes->p, bytes->n}, .times = t->flood_left});
+    bench_session_tell(s,
+                       &(struct bench_event){
+                           .kind = BENCH_EV_SEND, .text = {bytes->p, bytes->n}, .writes = 1, .times = t->flood_left});
 }
 
 void bench_session_pause(struct bench_session *s, unsigned ms)
@@ -75,36 +104,102 @@ void bench_session_pause(struct bench_session *s, unsigned ms)
 
 void bench_session_end(struct bench_session *s, enum bench_then then)
 {
+    if (s->mode == BENCH_CONTENT || s->mode == BENCH_CHUNK)
+        bench_mail_body_over(s);
     send_held(s);
     bench_session_push(s, BENCH_DO_END)->then = then;
     s->mode = BENCH_DEAF;
 }
 
+/* What was given to be sent is out. */
+static void tell_answer(struct bench_session *s, const struct bench_todo *last)
+{
+    if (!s->writes)
+        return;
+    bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_SEND,
+                                                .text = {buf_data(&s->outgoing), s->outgoing.len},
+                                                .writes = s->writes,
+                                                .times = 1,
+                                                .delay_ms = last ? last->delay_ms : 0,
+                                                .injected = last ? last->injected : 0});
+    buf_clear(&s->outgoing);
+    s->writes = 0;
+}
+
 /* ---- lines */
 
-static void command(struct bench_session *s, struct span line, bool more)
+static void tell_line(struct bench_session *s, struct span line, enum bench_eol eol, bool dropped)
 {
-    bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_RECV, .text = line, .pipelined = more});
-    bench_verb_run(s, line);
+    bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_RECV,
+                                                .text = line,
+                                                .eol = eol,
+                                                .pipelined = s->pushed || (dropped && s->mode == BENCH_TLS_NEXT),
+                                                .early = s->early,
+                                                .secret = s->mode == BENCH_AUTH_LINES,
+                                                .dropped = dropped});
+    s->early = false;
+}
+
+/* The line that p begins with. Returns its length with its end, 0: it has none. */
+static size_t cut_line(const char *p, size_t n, struct span *line, enum bench_eol *eol)
+{
+    const char *lf = memchr(p, '\n', n);
+    size_t whole = lf ? (size_t)(lf - p) + 1 : 0, text = lf ? whole - 1 : n;
+    bool cr = text && p[text - 1] == '\r';
+
+    *eol = lf && cr ? BENCH_EOL_CRLF : lf ? BENCH_EOL_LF : cr ? BENCH_EOL_CR : BENCH_EOL_NONE;
+    *line = (struct span){p, text - cr};
+    return whole;
+}
+
+/* Nobody obeys it, but it was sent: whole lines, and in the end the rest. Returns how many octets are done with. A line is
+ * never told in pieces: its beginning says whether there is a secret in it. */
+static size_t tell_dropped(struct bench_session *s, const char *p, size_t n, bool all)
+{
+    size_t at = 0;
+
+    while (at < n) {
+        enum bench_eol eol;
+        struct span line;
+        size_t whole = cut_line(p + at, n - at, &line, &eol);
+
+        if (!whole && !all)
+            break;
+        whole = whole ? whole : n - at;
+        if (s->dropped < DROPPED_MOST)
+            tell_line(s, line, eol, true);
+        s->dropped += whole;
+        at += whole;
+    }
+    return at;
+}
+
+/* After the end: what comes is told, up to a bound. */
+static void drop(struct bench_session *s, bool all)
+{
+    if (!s->in.len)
+        return;
+    buf_consume(&s->in, tell_dropped(s, buf_data(&s->in), s->in.len, all));
+    if (s->in.len > DROPPED_MOST || all)
+        buf_clear(&s->in);
+    s->pushed = 0;
 }
 
 static size_t one_line(struct bench_session *s)
 {
-    const char *p = buf_data(&s->in), *lf = memchr(p, '\n', s->in.len);
-    size_t n = lf ? (size_t)(lf - p) + 1 : 0, text = n ? n - 1 : 0;
+    enum bench_eol eol;
+    struct span line;
+    size_t n = cut_line(buf_data(&s->in), s->in.len, &line, &eol);
 
-    if (!lf && s->in.len > LINE_MOST)
+    if (!n && s->in.len > LINE_MOST)
         bench_session_end(s, BENCH_CLOSE);
-    if (!lf)
+    if (!n)
         return 0;
-    if (text && p[text - 1] == '\r')
-        text--;
-    else
-        bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_LINT, .text = SPAN("bare-lf")});
+    tell_line(s, line, eol, false);
     if (s->mode == BENCH_AUTH_LINES)
-        bench_auth_line(s, (struct span){p, text});
+        bench_auth_line(s, line);
     else
-        command(s, (struct span){p, text}, n < s->in.len);
+        bench_verb_run(s, line);
     return n;
 }
 
@@ -144,6 +239,8 @@ void bench_session_free(struct bench_session **sp)
     }
     if (s->given)
         free_todo(s->given);
+    bench_envelope_clear(&s->envelope);
+    buf_clear(&s->outgoing);
     buf_clear(&s->in);
     bench_choose_forget(s);
     free(s->sni);
@@ -157,19 +254,35 @@ void bench_session_free(struct bench_session **sp)
     *sp = NULL;
 }
 
+/* Nobody looks: no step may want a say, and nobody is told in which order things happen. */
+static bool is_hurried(const struct bench_session *s)
+{
+    return !s->setup.event && !s->setup.scenario->step_count && !s->setup.scenario->ehlo.split;
+}
+
+/* Something is to be done for what was before, or being done. */
+static bool is_busy(const struct bench_session *s)
+{
+    return !is_hurried(s) && (s->first || s->given);
+}
+
+/* One thing after the other: what comes is looked at when there is nothing left to do for what was before it. */
 static void work(struct bench_session *s)
 {
     size_t n = 1;
 
-    while (n && s->in.len && s->mode != BENCH_DEAF && s->mode != BENCH_TLS_NEXT) {
+    while (n && s->in.len && !is_busy(s) && s->mode != BENCH_DEAF && s->mode != BENCH_TLS_NEXT) {
         n = s->mode == BENCH_CONTENT ? bench_mail_content(s, buf_data(&s->in), s->in.len)
             : s->mode == BENCH_CHUNK ? bench_mail_chunk(s, buf_data(&s->in), s->in.len)
                                      : one_line(s);
         buf_consume(&s->in, n);
+        if (n)
+            s->pushed = s->in.len;
     }
-    send_held(s);
+    if (!is_busy(s))
+        send_held(s);
     if (s->mode == BENCH_DEAF)
-        buf_clear(&s->in);
+        drop(s, false);
 }
 
 /* A handshake that nobody agreed to: no line of SMTP begins like its record, which is dropped. */
@@ -180,7 +293,7 @@ static void drop_client_hello(struct bench_session *s)
 
     if (n >= 5 && p[0] == 0x16 && p[1] == 3 && s->mode == BENCH_LINES && !s->in_tls && !s->hello_left) {
         s->hello_left = 5u + (size_t)(p[3] << 8 | p[4]);
-        bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_LINT, .text = SPAN("client-hello-in-clear")});
+        bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_HELLO});
     }
     n = n < s->hello_left ? n : s->hello_left;
     s->hello_left -= n;
@@ -190,10 +303,8 @@ static void drop_client_hello(struct bench_session *s)
 void bench_session_feed(struct bench_session *s, const void *p, size_t n, int64_t now_s)
 {
     s->now_s = now_s;
-    if (!s->welcomed && !s->early_said) {
-        s->early_said = true;
-        bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_LINT, .text = SPAN("early-talker")});
-    }
+    s->early = s->early || (!s->welcomed && !s->early_said);
+    s->early_said = s->early_said || s->early;
     buf_append(&s->in, p, n);
     drop_client_hello(s);
     work(s);
@@ -203,9 +314,7 @@ void bench_session_feed(struct bench_session *s, const void *p, size_t n, int64_
  * a say in it. */
 static void take_along(struct bench_session *s, struct bench_todo *t)
 {
-    const struct bench_scenario *sc = s->setup.scenario;
-
-    while (!sc->step_count && !sc->ehlo.split && s->first && s->first->kind == BENCH_DO_SEND) {
+    while (is_hurried(s) && s->first && s->first->kind == BENCH_DO_SEND) {
         struct bench_todo *more = s->first;
 
         buf_append(&t->bytes, buf_data(&more->bytes), more->bytes.len);
@@ -238,12 +347,26 @@ static bool flood(struct bench_todo *t, struct bench_do *out)
     return true;
 }
 
+/* What was given last is done. */
+static void finish(struct bench_session *s)
+{
+    struct bench_todo *t = s->given;
+
+    s->given = NULL;
+    if (!t)
+        return;
+    if (t->kind == BENCH_DO_SEND && t->whole) {
+        tell_answer(s, t);
+        s->pushed = s->in.len;
+        s->body_pushed = s->body_pushed || (s->mode == BENCH_CONTENT && s->in.len && !s->content.body.bytes);
+    }
+    free_todo(t);
+}
+
 static struct bench_todo *pop(struct bench_session *s)
 {
     struct bench_todo *t = s->first;
 
-    if (s->given)
-        free_todo(s->given);
     s->given = t;
     if (!t)
         return NULL;
@@ -255,28 +378,52 @@ static struct bench_todo *pop(struct bench_session *s)
     return t;
 }
 
+static void give(struct bench_session *s, struct bench_todo *t, struct bench_do *out)
+{
+    *out = (struct bench_do){.kind = t->kind, .ms = t->ms, .unread = t->unread, .then = t->then};
+    if (t->kind == BENCH_DO_SEND) {
+        s->welcomed = true;
+        take_along(s, t);
+        out->bytes = (struct span){buf_data(&t->bytes), t->bytes.len};
+        s->writes += t->bytes.len > t->told;
+        if (s->setup.event)
+            buf_append(&s->outgoing, out->bytes.p + t->told, out->bytes.n - t->told);
+    }
+    if (t->kind == BENCH_DO_START_TLS) { /* what the sender put behind STARTTLS in clear */
+        out->bytes = (struct span){s->in.len ? buf_data(&s->in) : "", s->in.len};
+        tell_dropped(s, out->bytes.p, out->bytes.n, true);
+    }
+}
+
 void bench_session_next(struct bench_session *s, struct bench_do *out)
 {
     struct bench_todo *t;
 
+    finish(s);
+    if (!s->first)
+        work(s);
     *out = (struct bench_do){.kind = BENCH_DO_WAIT};
     while (s->first && s->first->flood) {
         s->welcomed = true;
         if (flood(s->first, out))
             return;
         (void)pop(s);
+        finish(s);
     }
     t = pop(s);
-    if (!t)
-        return;
-    *out = (struct bench_do){.kind = t->kind, .ms = t->ms, .unread = t->unread, .then = t->then};
-    if (t->kind == BENCH_DO_SEND) {
-        s->welcomed = true;
-        take_along(s, t);
-        out->bytes = (struct span){buf_data(&t->bytes), t->bytes.len};
-    }
-    if (t->kind == BENCH_DO_START_TLS) /* what the sender put behind STARTTLS in clear */
-        out->bytes = (struct span){s->in.len ? buf_data(&s->in) : "", s->in.len};
+    if (t)
+        give(s, t, out);
+}
+
+void bench_session_gone(struct bench_session *s)
+{
+    tell_answer(s, NULL);
+    if (s->mode == BENCH_CONTENT || s->mode == BENCH_CHUNK)
+        bench_mail_body_over(s);
+    else if (s->mode != BENCH_TLS_NEXT)
+        drop(s, true);
+    s->mode = BENCH_DEAF;
+    buf_clear(&s->in);
 }
 
 const struct bench_scenario *bench_session_scenario(const struct bench_session *s)
@@ -286,7 +433,7 @@ const struct bench_scenario *bench_session_scenario(const struct bench_session *
 
 bool bench_session_is_full(const struct bench_session *s)
 {
-    return s->waiting > WAITING_MOST;
+    return s->waiting > WAITING_MOST || s->in.len >= FULL;
 }
 
 void bench_session_sni(struct bench_session *s, const char *name)

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "bench/bench_content.h"
 #include "bench/bench_count.h"
+#include "bench/bench_envelope.h"
 #include "bench/bench_totals.h"
 #include "bench/bench_select.h"
 #include "bench/bench_names.h"
@@ -34,27 +35,42 @@ struct bench_do {
     enum bench_then then;
 };
 
-/* What happened, for transcript and verdict. */
+/* What happened, for transcript, lint and verdict. A command is looked at when everything before it has been answered and
+ * the answer is out, so events stand in the order in which they happened. */
 enum bench_event_kind {
-    BENCH_EV_RECV,    /* a line, without its end: .text; .verb */
-    BENCH_EV_SEND,    /* .text, as it goes out; .times of a flood, up to so often; .held:
-                       * in the next one's write */
-    BENCH_EV_FAULT,   /* .step acted; .count: for which time */
+    BENCH_EV_RECV,    /* a line: .text without its end, .eol, .pipelined, .early, .secret, .dropped */
+    BENCH_EV_SEND,    /* an answer is out: .text, whole, of .writes writes; .delay_ms; .injected. Told sooner,
+                       * when it is said: what is .held goes out with the next one, and .times of a flood, up to so often */
+    BENCH_EV_HELLO,   /* a ClientHello where nobody had agreed to TLS; it is passed over */
+    BENCH_EV_FAULT,   /* .step of .scenario acted; .number; .count: for which time */
     BENCH_EV_TLS,     /* up */
-    BENCH_EV_BODY,    /* .body */
-    BENCH_EV_MESSAGE, /* .accepted */
-    BENCH_EV_LINT,    /* .text: one word of a closed list */
-    BENCH_EV_SELECT,  /* another scenario from here on: .text; .verb: at which stage it was chosen */
+    BENCH_EV_CONTENT, /* .text: octets of content as they came, with stuffed dots and the end; .chunked */
+    BENCH_EV_BODY,    /* the content is over, or will never be: .body, .pipelined, .chunked */
+    BENCH_EV_MESSAGE, /* the answer to it is known: .accepted, .body, .envelope, .chunked */
+    BENCH_EV_SELECT,  /* another .scenario from here on; .stage: at which it was chosen */
 };
+
+enum bench_eol { BENCH_EOL_CRLF, BENCH_EOL_LF, BENCH_EOL_CR, BENCH_EOL_NONE }; /* the last two: and then nothing came */
 
 struct bench_event {
     enum bench_event_kind kind;
     struct span text;
-    const char *verb;
-    bool in_tls, pipelined, accepted, held;
+    enum bench_eol eol;
+    bool in_tls;
+    bool pipelined; /* it began to come before the answer to what was before it was out */
+    bool early;     /* ... before the greeting was */
+    bool secret;    /* it answers AUTH */
+    bool dropped;   /* it came where nobody obeys: behind STARTTLS, after the end */
+    bool chunked;   /* BDAT */
+    bool accepted, held;
+    unsigned times;                      /* 1, or of a flood */
+    unsigned writes, delay_ms, injected; /* injected: so many octets at the end of .text are a step's */
+    const struct bench_scenario *scenario;
+    const char *stage;
     const struct bench_step *step;
-    unsigned count, times;
+    unsigned number, count; /* number: of the step in .scenario, 1 the first; 0: an address asked for it */
     const struct bench_body *body;
+    const struct bench_envelope *envelope;
 };
 typedef void bench_event_fn(void *arg, const struct bench_event *ev);
 
@@ -90,5 +106,7 @@ void bench_session_sni(struct bench_session *s, const char *name);
 bool bench_session_client_hello(struct bench_session *s, int64_t now_s);
 void bench_session_tls_done(struct bench_session *s);
 void bench_session_idle(struct bench_session *s, int64_t now_s); /* nothing came for what an IDLE step waits */
+/* The connection is no more: tells what was under way. */
+void bench_session_gone(struct bench_session *s);
 
 #endif

@@ -94,7 +94,7 @@ static void in_writes(struct bench_session *s, const struct bench_step *step, co
     size_t most = step->split ? step->split : 1;
 
     for (size_t i = 0; i < n; i += most) {
-        bench_session_send(s, p + i, n - i < most ? n - i : most);
+        bench_session_part(s, p + i, n - i < most ? n - i : most);
         bench_session_pause(s, step->drip_ms ? step->drip_ms : 1);
     }
 }
@@ -103,9 +103,10 @@ static void in_pieces(struct bench_session *s, const struct bench_step *step)
 {
     for (unsigned i = 0; i < step->piece_count; i++) {
         buf_append(&s->said, step->pieces[i].p, step->pieces[i].n);
-        bench_session_send(s, step->pieces[i].p, step->pieces[i].n);
+        bench_session_part(s, step->pieces[i].p, step->pieces[i].n);
         bench_session_pause(s, step->drip_ms ? step->drip_ms : 1);
     }
+    bench_session_answered(s, s->delay_ms, 0);
 }
 
 /* Answer and what is injected, in one write where nothing else is wanted. */
@@ -121,7 +122,8 @@ static void speak(struct bench_session *s, const struct bench_step *step, const 
     else if (step->split || step->drip_ms)
         in_writes(s, step, all.len ? buf_data(&all) : "", all.len);
     else if (all.len)
-        bench_session_send(s, buf_data(&all), all.len);
+        bench_session_part(s, buf_data(&all), all.len);
+    bench_session_answered(s, s->delay_ms, step->inject.n);
     if (all.len && step->then == BENCH_EXTRA_REPLY)
         bench_session_send(s, p, n);
     buf_clear(&all);
@@ -152,6 +154,7 @@ static void act(struct bench_session *s, const struct bench_step *step, const ch
         t->unread = true;
     }
     bench_session_pause(s, step->delay_ms);
+    s->delay_ms += step->delay_ms;
     s->stored |= step->stored;
     say(s, step, right);
 }
@@ -163,8 +166,13 @@ bool bench_step_acts(struct bench_session *s, enum bench_at at, const char *righ
     bool done = false;
 
     buf_clear(&s->said);
+    s->delay_ms = 0;
     while (!done && s->mode != BENCH_DEAF && (step = next_that_acts(s, at, &i, &count)) != NULL) {
-        bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_FAULT, .step = step, .count = count});
+        bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_FAULT,
+                                                    .scenario = s->setup.scenario,
+                                                    .step = step,
+                                                    .number = i > s->wish_count ? i - s->wish_count : 0,
+                                                    .count = count});
         act(s, step, right);
         done = !step->also;
         if (step->then == BENCH_PLAIN)
@@ -179,6 +187,19 @@ bool bench_step_acts(struct bench_session *s, enum bench_at at, const char *righ
     return done || s->said.len;
 }
 
+unsigned bench_step_code(const struct bench_session *s)
+{
+    const char *p = buf_data(&s->said);
+    unsigned code = 0;
+
+    for (size_t i = 0; i < 3; i++) {
+        if (i >= s->said.len || p[i] < '0' || p[i] > '9')
+            return 0;
+        code = code * 10 + (unsigned)(p[i] - '0');
+    }
+    return code;
+}
+
 char bench_step_answer(struct bench_session *s, enum bench_at at, const char *right)
 {
     size_t n = right ? strlen(right) : 0;
@@ -189,6 +210,7 @@ char bench_step_answer(struct bench_session *s, enum bench_at at, const char *ri
     if (s->mode == BENCH_DEAF)
         return 0;
     buf_append(&s->said, right ? right : "", n);
-    bench_session_send(s, right ? right : "", n);
+    bench_session_part(s, right ? right : "", n);
+    bench_session_answered(s, s->delay_ms, 0);
     return n ? *right : 0;
 }

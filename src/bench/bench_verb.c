@@ -44,6 +44,8 @@ static void keep(char **dst, struct span arg)
 
 static void forget(struct bench_session *s)
 {
+    if (s->chunking)
+        bench_mail_body_over(s);
     s->mail = s->chunking = s->chunk_failed = false;
     s->rcpts = 0;
     bench_choose_forget(s);
@@ -64,6 +66,8 @@ static void mail(struct bench_session *s, struct span arg)
     bench_choose(s, BENCH_AT_MAIL);
     why = bench_ehlo_refuses(s, true, arg);
     s->mail = bench_step_answer(s, BENCH_MAIL, why ? why : "250 2.1.0 Ok\r\n") == '2';
+    if (s->setup.event)
+        bench_envelope_mail(&s->envelope, arg);
 }
 
 static void rcpt(struct bench_session *s, struct span arg)
@@ -78,6 +82,8 @@ static void rcpt(struct bench_session *s, struct span arg)
     bench_choose_asked(s, s->last_rcpt);
     bench_choose(s, BENCH_AT_RCPT);
     s->rcpts += bench_step_answer(s, BENCH_RCPT, why ? why : "250 2.1.5 Ok\r\n") == '2';
+    if (s->setup.event)
+        bench_envelope_rcpt(&s->envelope, arg, bench_step_code(s));
 }
 
 /* ---- which verb it is */

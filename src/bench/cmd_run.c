@@ -163,10 +163,11 @@ static int with_server(struct run *r)
 {
     struct bench_server_setup setup = {
         .loop = r->loop, .hostname = BENCH_HOST, .pki_dir = r->o->pki, .seed = r->o->seed};
+    struct transcript_book_setup book = bench_options_book(r->o);
     struct err e;
     int rc = 2;
 
-    if (transcript_book_open(&setup.book, r->o->out, &e) < 0 || run_mail_new(&r->mail, r->o->out, &e) < 0) {
+    if (transcript_book_open(&setup.book, &book, &e) < 0 || run_mail_new(&r->mail, r->o->out, &e) < 0) {
         fprintf(stderr, "postern-bench: %s\n", e.text);
     } else {
         transcript_book_listen(setup.book, on_line, r);

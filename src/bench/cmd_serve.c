@@ -163,6 +163,9 @@ static int from_options(struct house *h)
     c->pki = mem_str(o->pki);
     free(c->capture.dir);
     c->capture.dir = mem_str(o->out);
+    c->capture.max_sessions = o->max_sessions;
+    c->capture.max_mib = o->max_mib;
+    c->capture.keep_auth = o->keep_auth;
     text = mem_printf(strchr(o->address, ':') ? "[%s]:%u" : "%s:%u", o->address, o->port);
     rc = addr_parse(&c->each_at, text, &e);
     free(text);
@@ -233,11 +236,16 @@ static int open_house(struct house *h, struct err *e)
 {
     struct bench_server_setup setup = {
         .loop = h->loop, .hostname = h->conf.hostname, .pki_dir = h->conf.pki, .seed = h->conf.seed};
+    struct transcript_book_setup book = {.dir = h->conf.capture.dir,
+                                         .max_sessions = h->conf.capture.max_sessions,
+                                         .max_mib = h->conf.capture.max_mib,
+                                         .keep_auth = h->conf.capture.keep_auth};
 
-    if (transcript_book_open(&h->book, h->conf.capture.dir, e) < 0)
+    if (transcript_book_open(&h->book, &book, e) < 0)
         return -1;
     setup.book = h->book;
-    h->sessions = session_list_new(h->conf.capture.max_sessions);
+    h->sessions =
+        session_list_new(h->conf.capture.max_sessions ? h->conf.capture.max_sessions : TRANSCRIPT_MAX_SESSIONS);
     h->shelf = bench_shelf_new(&h->conf.scenarios);
     h->server = bench_server_new(&setup);
     h->leases = lease_table_new(h->server, h->conf.leases);

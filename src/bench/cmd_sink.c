@@ -183,7 +183,8 @@ static int with_catalogue(struct sink *s, const struct bench_catalogue *c)
         fprintf(stderr, "postern-bench: %s: no such scenario, or not one that can be played here\n", name);
         return 2;
     }
-    if (loop_new(&s->loop, &e) < 0 || transcript_book_open(&s->book, NULL, &e) < 0) {
+    if (loop_new(&s->loop, &e) < 0 ||
+        transcript_book_open(&s->book, &(struct transcript_book_setup){.dir = NULL}, &e) < 0) {
         fprintf(stderr, "postern-bench: %s\n", e.text);
         loop_free(&s->loop);
         return 2;

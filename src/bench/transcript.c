@@ -1,57 +1,59 @@
 #include "bench/transcript.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "bench/seen.h"
+#include "bench/transcript_files.h"
+#include "bench/transcript_line.h"
 
 #define VERSION 1
+#define MANY 65536u /* octets of lines that wait to be written */
+#define MESSAGES 4096u
 
 struct transcript_book {
-    char *dir;
-    FILE *all;
-    uint64_t sessions;
+    struct transcript_files *files; /* NULL: none */
+    struct transcript *open;
+    struct seen *messages;
+    uint64_t run, sessions;
+    bool keep_auth;
     void (*fn)(void *arg, const json_t *line);
     void *arg;
 };
 
 struct transcript {
+    struct transcript *next, **link;
     struct transcript_book *book;
-    FILE *f;
+    struct transcript_file *file;
+    struct buf lines; /* to be written */
     char id[24];
-    char *scenario, *lease;
-    unsigned seq, commands;
-    uint64_t received, sent;
-    int64_t begun_us;
-    bool in_tls, secret; /* secret: what comes next answers AUTH */
+    char *lease;
+    unsigned seq, commands, messages;
+    uint64_t received, sent, seed;
+    int64_t begun_us, last_us; /* last: when something was sent or came */
+    bool in_tls, after_auth, quit;
+    struct message_digest *digest; /* of the content that is coming */
 };
 
-int transcript_book_open(struct transcript_book **out, const char *dir, struct err *e)
+/* ---- the book */
+
+int transcript_book_open(struct transcript_book **out, const struct transcript_book_setup *s, struct err *e)
 {
     struct transcript_book *b = mem_alloc(sizeof *b);
-    char *path;
+    struct transcript_files_setup files = {
+        .dir = s->dir, .max_sessions = s->max_sessions, .max_bytes = (uint64_t)s->max_mib << 20};
 
     *out = NULL;
-    if (dir && mkdir(dir, 0700) < 0 && errno != EEXIST) {
-        free(b);
-        return err_set(e, "%s: %s", dir, strerror(errno));
+    b->keep_auth = s->keep_auth;
+    b->messages = seen_new(MESSAGES);
+    if (s->dir && transcript_files_open(&b->files, &files, e) < 0) {
+        transcript_book_close(&b);
+        return -1;
     }
-    if (dir) {
-        b->dir = mem_str(dir);
-        path = mem_printf("%s/all.jsonl", dir);
-        b->all = fopen(path, "ae");
-        if (!b->all)
-            err_set(e, "%s: %s", path, strerror(errno));
-        free(path);
-        if (!b->all) {
-            transcript_book_close(&b);
-            return -1;
-        }
-    }
+    b->run = b->files ? transcript_files_run(b->files) : (uint64_t)(clock_now().real_us / 1000000);
     *out = b;
     return 0;
 }
@@ -62,9 +64,8 @@ void transcript_book_close(struct transcript_book **bp)
 
     if (!b)
         return;
-    if (b->all)
-        fclose(b->all);
-    free(b->dir);
+    transcript_files_close(&b->files);
+    seen_free(&b->messages);
     free(b);
     *bp = NULL;
 }
@@ -75,194 +76,259 @@ void transcript_book_listen(struct transcript_book *b, void (*fn)(void *arg, con
     b->arg = arg;
 }
 
-static void put(FILE *f, const char *text)
+static void flush(struct transcript *t)
 {
-    if (!f)
-        return;
-    fputs(text, f);
-    putc('\n', f);
+    if (t->file)
+        transcript_files_write(t->book->files, t->file, buf_data(&t->lines), t->lines.len);
+    buf_clear(&t->lines);
 }
 
-/* Steals o. */
-static void line(struct transcript *t, const char *event, json_t *o)
+void transcript_book_flush(struct transcript_book *b)
 {
-    char *text;
+    for (struct transcript *t = b->open; t; t = t->next)
+        flush(t);
+}
 
-    json_object_set_new(o, "v", json_integer(VERSION));
-    json_object_set_new(o, "sid", json_string(t->id));
-    json_object_set_new(o, "seq", json_integer(++t->seq));
-    json_object_set_new(o, "mono_us", json_integer(clock_now().mono_us - t->begun_us));
-    json_object_set_new(o, "ev", json_string(event));
-    json_object_set_new(o, "tls", json_boolean(t->in_tls));
+/* ---- lines */
+
+static int append(const char *p, size_t n, void *arg)
+{
+    buf_append(arg, p, n);
+    return 0;
+}
+
+static void write_line(struct buf *to, const json_t *o)
+{
+    (void)json_dump_callback(o, append, to, JSON_COMPACT | JSON_ENSURE_ASCII);
+    buf_append(to, "\n", 1);
+}
+
+/* What every line begins with, then fields, which are stolen. */
+static json_t *whole(const char *sid, unsigned seq, int64_t us, const char *event, bool tls, json_t *fields)
+{
+    json_t *o = json_pack("{s:i,s:s,s:I,s:I,s:s,s:b}", "v", VERSION, "sid", sid, "seq", (json_int_t)seq, "mono_us",
+                          (json_int_t)us, "ev", event, "tls", tls);
+
+    json_object_update_missing(o, fields);
+    json_decref(fields);
+    return o;
+}
+
+/* Steals fields. */
+static void line(struct transcript *t, const char *event, json_t *fields)
+{
+    json_t *o = whole(t->id, ++t->seq, clock_now().mono_us - t->begun_us, event, t->in_tls, fields);
+
     if (t->book->fn)
         t->book->fn(t->book->arg, o);
-    if (t->f || t->book->all) {
-        text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
-        put(t->f, text);
-        put(t->book->all, text);
-        free(text);
-    }
+    if (t->file)
+        write_line(&t->lines, o);
     json_decref(o);
+    if (t->lines.len >= MANY)
+        flush(t);
 }
 
-/* Bytes that are no UTF-8 are given as Latin-1, and said to be: "raw" is true. */
-static void set_bytes(json_t *o, const char *key, struct span b)
+/* ---- a session */
+
+static json_t *address(const struct addr *a)
 {
-    json_t *s = json_stringn(b.p, b.n);
-    struct buf wide = {0};
+    char text[ADDR_TEXT];
 
-    if (!s) {
-        for (size_t i = 0; i < b.n; i++) {
-            unsigned char c = (unsigned char)b.p[i];
-
-            if (c < 0x80)
-                buf_append(&wide, &b.p[i], 1);
-            else
-                buf_append(&wide, (char[]){(char)(0xc0 | c >> 6), (char)(0x80 | (c & 0x3f))}, 2);
-        }
-        s = json_stringn_nocheck(wide.len ? buf_data(&wide) : "", wide.len);
-        json_object_set_new(o, "raw", json_true());
-        buf_clear(&wide);
-    }
-    json_object_set_new(o, key, s);
+    return json_pack("{s:s,s:i}", "ip", addr_ip_text(a, text), "port", (int)addr_port(a));
 }
 
 struct transcript *transcript_begin(struct transcript_book *b, const struct transcript_start *s)
 {
     struct transcript *t;
     struct now now;
-    char peer[ADDR_TEXT], local[ADDR_TEXT];
 
-    if (!b->all && !b->fn)
+    if (!b->files && !b->fn)
         return NULL;
     t = mem_alloc(sizeof *t);
     now = clock_now();
     t->book = b;
-    t->begun_us = now.mono_us;
-    snprintf(t->id, sizeof t->id, "%" PRIx64 "-%" PRIx64, (uint64_t)(now.real_us / 1000000), ++b->sessions);
-    t->scenario = mem_str(s->scenario);
+    t->begun_us = t->last_us = now.mono_us;
+    t->seed = s->seed;
     t->lease = mem_str(s->lease);
-    if (b->dir) {
-        char *path = mem_printf("%s/%s.jsonl", b->dir, t->id);
-
-        t->f = fopen(path, "we");
-        free(path);
-    }
+    snprintf(t->id, sizeof t->id, "%" PRIx64 "-%" PRIx64, b->run, ++b->sessions);
+    t->file = b->files ? transcript_files_begin(b->files, t->id) : NULL;
+    t->next = b->open;
+    t->link = &b->open;
+    if (t->next)
+        t->next->link = &t->next;
+    b->open = t;
     line(t, "session_start",
-         json_pack("{s:I,s:s,s:s,s:s,s:s,s:I}", "ts", (json_int_t)now.real_us, "scenario", t->scenario, "lease",
-                   t->lease, "peer", addr_text(s->peer, peer), "local", addr_text(s->local, local), "seed",
+         json_pack("{s:I,s:s,s:s,s:s,s:o,s:o,s:I}", "ts", (json_int_t)now.real_us, "scenario", s->scenario, "lease",
+                   s->lease, "listener", s->listener, "peer", address(s->peer), "local", address(s->local), "seed",
                    (json_int_t)s->seed));
     return t;
 }
 
 const char *transcript_id(const struct transcript *t)
 {
-    return t->id;
+    return t ? t->id : "";
 }
 
-static bool begins_auth(struct span text)
+/* ---- what happens in it */
+
+static int64_t gap_ms(struct transcript *t)
 {
-    return text.n >= 5 && strncasecmp(text.p, "AUTH ", 5) == 0;
+    int64_t now = clock_now().mono_us, gap = now - t->last_us;
+
+    t->last_us = now;
+    return gap / 1000;
 }
 
 static void received(struct transcript *t, const struct bench_event *ev)
 {
-    struct span text = ev->text;
-    json_t *o = json_object();
+    enum transcript_secret secret = t->book->keep_auth ? TRANSCRIPT_OPEN : transcript_line_secret(ev, t->after_auth);
 
-    t->commands++;
-    t->received += text.n + 2;
-    if (begins_auth(text)) { /* AUTH MECHANISM and nothing of what follows */
-        const char *blank = memchr(text.p + 5, ' ', text.n - 5);
-
-        text.n = blank ? (size_t)(blank - text.p) : text.n;
-        json_object_set_new(o, "redacted", json_boolean(blank != NULL));
-    }
-    set_bytes(o, "text", text);
-    json_object_set_new(o, "len", json_integer((json_int_t)ev->text.n));
-    json_object_set_new(o, "pipelined", json_boolean(ev->pipelined));
-    line(t, "recv", o);
+    t->commands += !ev->dropped;
+    t->received += ev->text.n + (ev->eol == BENCH_EOL_CRLF ? 2 : ev->eol != BENCH_EOL_NONE);
+    line(t, "recv", transcript_line_recv(ev, secret, gap_ms(t)));
+    t->quit = !ev->dropped && span_is_nocase(ev->text, "QUIT");
+    t->after_auth = t->after_auth || transcript_line_is_auth(ev->text);
 }
 
-static json_t *body_of(const struct bench_body *b)
+static void content(struct transcript *t, const struct bench_event *ev)
 {
-    json_t *near = json_array();
+    if (!t->digest)
+        t->digest = message_digest_new(ev->chunked);
+    if (t->digest)
+        message_digest_take(t->digest, ev->text.p, ev->text.n);
+}
 
-    for (unsigned i = 0; i < BENCH_NEAR_ENDS; i++)
-        if (b->near & 1u << i)
-            json_array_append_new(near, json_string(bench_near_end[i].name));
-    return json_pack("{s:o,s:I,s:i,s:i,s:i,s:i,s:b}", "near_eod", near, "bytes", (json_int_t)b->bytes, "max_line",
-                     (int)b->max_line, "bare_lf", (int)b->bare_lf, "bare_cr", (int)b->bare_cr, "nul", (int)b->nul,
-                     "dot_stuffed", b->dots_stuffed);
+/* Who it repeats, of those that were taken (same lease, Message-ID and content); it is one of them from now on. NULL: none. */
+static const char *known(struct transcript *t, const struct message_digest_result *d, const char *mid, bool accepted,
+                         char room[SEEN_TEXT])
+{
+    char *key;
+    struct seen_thing *before;
+
+    if (!accepted || !*d->id)
+        return NULL;
+    key = mem_printf("%s\n%s\n%s", t->lease, d->sha256, d->id);
+    before = seen_get(t->book->messages, key, strlen(key));
+    if (before)
+        memcpy(room, before->text, SEEN_TEXT);
+    else
+        snprintf(seen_put(t->book->messages, key, strlen(key))->text, SEEN_TEXT, "%s", mid);
+    free(key);
+    return before ? room : NULL;
+}
+
+static void message(struct transcript *t, const struct bench_event *ev)
+{
+    struct message_digest_result d = {.size = 0};
+    char mid[SEEN_TEXT], before[SEEN_TEXT];
+
+    if (!t->digest)
+        t->digest = message_digest_new(ev->chunked); /* an empty one */
+    if (t->digest)
+        message_digest_end(t->digest, ev->body->eod_octets, &d);
+    message_digest_free(&t->digest);
+    snprintf(mid, sizeof mid, "%s.%u", t->id, ++t->messages);
+    line(t, "message", transcript_line_message(ev, &d, mid, known(t, &d, mid, ev->accepted, before)));
 }
 
 void transcript_event(struct transcript *t, const struct bench_event *ev)
 {
-    json_t *o;
-
+    if (!t)
+        return;
     switch (ev->kind) {
     case BENCH_EV_RECV:
         received(t, ev);
         break;
     case BENCH_EV_SEND:
-        o = json_object();
         t->sent += ev->text.n * ev->times;
-        set_bytes(o, "text", ev->text);
-        if (ev->held)
-            json_object_set_new(o, "held", json_true());
-        if (ev->times > 1)
-            json_object_set_new(o, "times", json_integer(ev->times));
-        json_object_set_new(o, "bytes", json_integer((json_int_t)ev->text.n));
-        line(t, "send", o);
+        (void)gap_ms(t);
+        line(t, "send", transcript_line_send(ev));
+        break;
+    case BENCH_EV_HELLO:
+        line(t, "lint",
+             json_pack("{s:s,s:s,s:i}", "id", "client-hello-in-clear", "detail", "nobody had agreed to TLS", "shown_by",
+                       (int)t->seq));
         break;
     case BENCH_EV_FAULT:
-        line(t, "fault",
-             json_pack("{s:s,s:s,s:i,s:i}", "scenario", t->scenario, "at", bench_at_name(ev->step->at), "line",
-                       (int)ev->step->line, "count", (int)ev->count));
+        line(t, "fault", transcript_line_fault(ev, t->seed));
         break;
     case BENCH_EV_TLS:
         t->in_tls = true;
+        (void)gap_ms(t);
+        break;
+    case BENCH_EV_CONTENT:
+        t->received += ev->text.n;
+        content(t, ev);
         break;
     case BENCH_EV_BODY:
-        t->received += ev->body->bytes;
-        line(t, "body", body_of(ev->body));
+        (void)gap_ms(t);
+        line(t, "body", transcript_line_body(ev));
+        if (!ev->body->eod)
+            message_digest_free(&t->digest);
         break;
     case BENCH_EV_MESSAGE:
-        line(t, "message", json_pack("{s:b,s:I}", "accepted", ev->accepted, "size", (json_int_t)ev->body->bytes));
+        message(t, ev);
         break;
     case BENCH_EV_SELECT:
-        free(t->scenario);
-        t->scenario = mem_strn(ev->text.p, ev->text.n);
-        line(t, "select", json_pack("{s:s,s:s}", "scenario", t->scenario, "by", ev->verb));
-        break;
-    case BENCH_EV_LINT:
-        o = json_object();
-        set_bytes(o, "id", ev->text);
-        line(t, "lint", o);
+        line(t, "select", json_pack("{s:s,s:s}", "scenario", ev->scenario->name, "by", ev->stage));
         break;
     }
 }
 
 void transcript_note(struct transcript *t, const char *event, json_t *fields)
 {
-    line(t, event, fields);
+    if (t)
+        line(t, event, fields);
+    else
+        json_decref(fields);
 }
 
-void transcript_end(struct transcript **tp, const char *by)
+void transcript_end(struct transcript **tp, const char *by, const char *reason)
 {
     struct transcript *t = *tp;
 
     if (!t)
         return;
     line(t, "session_end",
-         json_pack("{s:s,s:i,s:I,s:I,s:I}", "by", by, "cmds", (int)t->commands, "rx", (json_int_t)t->received, "tx",
-                   (json_int_t)t->sent, "ms", (json_int_t)((clock_now().mono_us - t->begun_us) / 1000)));
-    if (t->f)
-        fclose(t->f);
-    if (t->book->all)
-        fflush(t->book->all);
-    free(t->scenario);
+         json_pack("{s:s,s:s,s:I,s:I,s:I,s:I}", "by", by, "reason",
+                   reason    ? reason
+                   : t->quit ? "quit"
+                             : "scenario",
+                   "cmds", (json_int_t)t->commands, "rx", (json_int_t)t->received, "tx", (json_int_t)t->sent, "ms",
+                   (json_int_t)((clock_now().mono_us - t->begun_us) / 1000)));
+    flush(t);
+    if (t->file)
+        transcript_files_end(t->book->files, t->file);
+    *t->link = t->next;
+    if (t->next)
+        t->next->link = t->link;
+    message_digest_free(&t->digest);
     free(t->lease);
     free(t);
     *tp = NULL;
+}
+
+/* ---- verdicts */
+
+void transcript_verdict(struct transcript_book *b, const struct transcript_verdict *v)
+{
+    json_t *rules = json_array(), *o;
+    struct buf text = {0};
+
+    if (b->files || b->fn)
+        for (unsigned i = 0; i < v->rule_count; i++)
+            json_array_append_new(rules, json_pack("{s:s,s:b,s:s,s:s,s:I}", "id", v->rules[i].id, "ok", v->rules[i].ok,
+                                                   "why", v->rules[i].why, "sid", v->rules[i].sid, "seq",
+                                                   (json_int_t)v->rules[i].seq));
+    o = whole("", 0, 0, "verdict", false,
+              json_pack("{s:s,s:s,s:s,s:s,s:o}", "scenario", v->scenario, "policy", v->policy, "lease", v->lease,
+                        "result", v->result, "rules", rules));
+    if (b->fn)
+        b->fn(b->arg, o);
+    if (b->files) {
+        write_line(&text, o);
+        transcript_files_write(b->files, NULL, buf_data(&text), text.len);
+    }
+    buf_clear(&text);
+    json_decref(o);
 }

@@ -6,6 +6,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from postern import *  # noqa: E402,F403
+import transcripts  # noqa: E402
 
 BENCH = pathlib.Path(os.environ.get("POSTERN_BUILD", "build")) / "postern-bench"
 
@@ -33,17 +34,18 @@ class Bench(DaemonTest):
         self.p.stdout.close()
         self.p.stderr.close()
         self.assertEqual((self.p.returncode, errors), (0, ""))
+        transcripts.check_dir(self, self.out)
 
     def client(self, name, **kw):
         return Client(int(self.ports[name].rsplit(":", 1)[1]), **kw)
 
-    def lines(self, name):
-        """Of all sessions of that scenario, once they have ended."""
+    def lines(self, name, sessions=1):
+        """Of all sessions of that scenario, once so many have ended."""
         def ended():
             found = [json.loads(l) for l in (self.out / "all.jsonl").read_text().splitlines()]
             sids = [l["sid"] for l in found if l["ev"] == "session_start" and l["scenario"] == name]
             mine = [l for l in found if l["sid"] in sids]
-            return sids and sum(l["ev"] == "session_end" for l in mine) == len(sids) and mine
+            return sum(l["ev"] == "session_end" for l in mine) == len(sids) >= sessions and mine
         return wait_until(ended)
 
     def test_list_and_show(self):
@@ -180,7 +182,7 @@ class Bench(DaemonTest):
         for c in clients:
             self.assertEqual(c.deliver(b"Subject: x\n\n").code, 250)
             c.close()
-        self.assertEqual(sum(l["ev"] == "message" for l in self.lines("good")), 200)
+        self.assertEqual(sum(l["ev"] == "message" for l in self.lines("good", 200)), 200)
 
     def test_a_users_scenario(self):
         mine = self.dir / "mine.conf"

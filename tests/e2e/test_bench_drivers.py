@@ -57,13 +57,13 @@ class Drivers(DaemonTest):
                 taken = [m for m in self.of(done, "good", "message") if m["accepted"]]
                 self.assertEqual(len(taken), 1)
                 self.assertTrue(taken[0]["tls"] or (driver, policy) == ("msmtp", "opportunistic"))
-                mail = [r for r in self.of(done, "starttls.absent", "recv") if r["text"].upper().startswith("MAIL")]
+                mail = [r for r in self.of(done, "starttls.absent", "recv") if r["verb"] == "MAIL"]
                 self.assertEqual([m for m in mail if not m["tls"]] != [], policy == "opportunistic", done.out)
                 self.several(driver, done)
 
     def several(self, driver, done):
         """Every recipient is named for each message, and nothing is sent twice."""
-        rcpts = [re.search("<(.*?)@", r["text"]).group(1) for r in self.of(done, "several", "recv") if r["text"].upper().startswith("RCPT")]
+        rcpts = [re.search("<(.*?)@", r["arg"]).group(1) for r in self.of(done, "several", "recv") if r["verb"] == "RCPT"]
         self.assertIn("bad", rcpts, done.out)
         taken = [m for m in self.of(done, "several", "message") if m["accepted"]]
         if driver in ("curl", "msmtp"):  # they give the message up for one that is refused

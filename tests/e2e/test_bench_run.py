@@ -7,6 +7,7 @@ import xml.etree.ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from postern import *  # noqa: E402,F403
+import transcripts  # noqa: E402
 
 BENCH = pathlib.Path(os.environ.get("POSTERN_BUILD", "build")) / "postern-bench"
 DRIVERS = pathlib.Path(__file__).resolve().parents[1] / "bench-drivers"
@@ -30,6 +31,7 @@ class Run(DaemonTest):
         only = [w for o in ([only] if isinstance(only, str) else only) for w in ("--only", o)]
         done = run(BENCH, "run", "--catalogue", CATALOGUE, *only, "--policy", policy, "--out", self.dir / "out", "--pki", self.pki, *words,
                    check=False, timeout=600)
+        transcripts.check_dir(self, self.dir / "out")
         self.results = dict(l.split()[:2] for l in done.out.splitlines() if re.match(r"\S+ +(pass|FAIL|undecided) ", l))
         return done
 
@@ -66,7 +68,7 @@ class Run(DaemonTest):
         # the line that shows it can be looked up
         sid = re.search(r"starttls.absent +FAIL +(\S+) +mail-in-clear: line (\d+) of \1\n +postern-bench transcript \S+/\1.jsonl\n", done.out)
         shown = next(l for l in self.lines(sid.group(1)) if l["seq"] == int(sid.group(2)))
-        self.assertTrue(shown["text"].startswith("MAIL"))
+        self.assertTrue(shown["raw"].startswith("MAIL"))
 
     def test_one_that_believes_what_was_injected(self):
         self.sender("believes-injected")

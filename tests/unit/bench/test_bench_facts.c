@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "bench/bench_facts.h"
+#include "bench/transcript_line.h"
 #include "unit/suite.h"
 
 /* tests/tables/bench_facts.txt: what a sender did, and what that shows. */
@@ -26,24 +27,42 @@ static void give(struct play *p, json_t *o)
     json_decref(o);
 }
 
-static void say(struct play *p, const char *sid, const char *ev, const char *text, bool more)
+/* fields: stolen; the lines are made as they are for a transcript. */
+static void give_fields(struct play *p, const char *sid, const char *ev, json_t *fields)
 {
     json_t *o = event(p, sid, ev);
-    char out[600];
-    size_t n = 0;
 
-    for (; *text && n < sizeof out - 4; text++) {
+    json_object_update(o, fields);
+    json_decref(fields);
+    give(p, o);
+}
+
+static void command(struct play *p, const char *sid, char kind, const char *text)
+{
+    struct bench_event ev = {.kind = BENCH_EV_RECV,
+                             .text = span_str(text),
+                             .pipelined = kind == 'P' || kind == 'D',
+                             .early = kind == 'E',
+                             .dropped = kind == 'D'};
+
+    give_fields(p, sid, "recv", transcript_line_recv(&ev, TRANSCRIPT_OPEN, 0));
+}
+
+static void answer(struct play *p, const char *sid, const char *text)
+{
+    struct bench_event ev = {.kind = BENCH_EV_SEND, .writes = 1};
+    struct buf out = {0};
+
+    for (; *text; text++) {
         bool end = text[0] == '\\' && text[1] == 'n';
 
-        out[n++] = end ? '\r' : *text;
-        if (end)
-            out[n++] = '\n';
+        buf_append(&out, end ? "\r\n" : text, end ? 2 : 1);
         text += end;
     }
-    out[n] = '\0';
-    json_object_set_new(o, "text", json_string(out));
-    json_object_set_new(o, "pipelined", json_boolean(more));
-    give(p, o);
+    buf_append(&out, "\r\n", 2);
+    ev.text = (struct span){buf_data(&out), out.len};
+    give_fields(p, sid, "send", transcript_line_send(&ev));
+    buf_clear(&out);
 }
 
 static void body(struct play *p, const char *sid, const char *rest)
@@ -52,6 +71,7 @@ static void body(struct play *p, const char *sid, const char *rest)
 
     if (strstr(rest, "near"))
         json_array_append_new(near, json_string("lf-dot-lf"));
+    json_object_set_new(o, "pipelined", json_boolean(strstr(rest, "pushed") != NULL));
     json_object_set_new(o, "near_eod", near);
     json_object_set_new(o, "bytes", json_integer(atoi(rest)));
     json_object_set_new(o, "bare_lf", json_integer(strstr(rest, "bare_lf") != NULL));
@@ -92,10 +112,10 @@ static void one(struct play *p, const char *sid, const char *word, const char *r
         with(p, sid, "session_start", "ts", json_integer(INT64_C(1796000000000000)));
     else if (strcmp(word, "-") == 0)
         with(p, sid, "session_end", "by", json_string(rest));
-    else if (strcmp(word, "C") == 0 || strcmp(word, "P") == 0)
-        say(p, sid, "recv", rest, *word == 'P');
+    else if (strlen(word) == 1 && strchr("CPED", *word))
+        command(p, sid, *word, rest);
     else if (strcmp(word, "S") == 0)
-        say(p, sid, "send", rest, false);
+        answer(p, sid, rest);
     else if (strcmp(word, "TLS") == 0)
         with(p, sid, "tls_done", "cert_valid", json_boolean(strcmp(rest, "unproven") != 0));
     else if (strcmp(word, "NOTLS") == 0)

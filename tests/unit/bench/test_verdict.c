@@ -32,7 +32,7 @@ static enum bench_result judge(char **forbid, char **demand, const char *wait, c
 
 #define CAME "{\"ev\":\"session_start\",\"sid\":\"1\"}\n"
 #define LEFT "{\"ev\":\"session_end\",\"sid\":\"1\",\"by\":\"server\"}\n"
-#define CLEAR "{\"ev\":\"recv\",\"sid\":\"1\",\"seq\":4,\"text\":\"MAIL FROM:<a@x>\"}\n"
+#define CLEAR "{\"ev\":\"recv\",\"sid\":\"1\",\"seq\":4,\"verb\":\"MAIL\",\"arg\":\"FROM:<a@x>\"}\n"
 #define TAKEN "{\"ev\":\"message\",\"sid\":\"1\",\"seq\":9,\"accepted\":true}\n"
 
 START_TEST(judgements)
