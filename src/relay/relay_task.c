@@ -119,14 +119,19 @@ static void log_failure(const struct relay_task *t, const char *remote, const st
 
 static void next_host(struct relay_task *t);
 
+/* A report does not: RFC 8689 5 lets it go by any way there is rather than be lost. */
+static bool insists_on_tls(const struct relay_task *t)
+{
+    return t->job->message->requiretls && *t->job->message->sender;
+}
+
 static void connect_to(struct relay_task *t, enum relay_tls tls)
 {
     struct relay_candidate *k = &t->candidates[t->at];
     struct err e;
 
     /* RFC 8689 4.2.1: this message goes only to a server whose certificate is verified; so does a password */
-    if ((t->job->message->requiretls || (t->job->route->user && k->address.ss.ss_family != AF_UNIX)) &&
-        tls < RELAY_TLS_VERIFY)
+    if ((insists_on_tls(t) || (t->job->route->user && k->address.ss.ss_family != AF_UNIX)) && tls < RELAY_TLS_VERIFY)
         tls = RELAY_TLS_VERIFY;
     t->tls = tls;
     t->again = t->elsewhere = false;
@@ -352,7 +357,7 @@ void relay_task_failed(struct relay_task *t, const struct relay_failure *f)
     remember(t, remote, relay_conn_tls(t->conn), f);
     log_failure(t, remote, f);
     /* RFC 7435: encryption that fails is no reason to keep the mail where nobody asked for encryption. REQUIRETLS did. */
-    t->in_clear = f->tls_broke && t->tls == RELAY_TLS_MAY && !t->job->message->requiretls;
+    t->in_clear = f->tls_broke && t->tls == RELAY_TLS_MAY && !insists_on_tls(t);
     /* a host that refuses for good speaks for the domain (RFC 5321 5.1 speaks of hosts that cannot be reached) */
     t->refused = f->permanent && f->reply.code && !f->reply.local && strcmp(f->reason, "auth-refused") != 0;
 }

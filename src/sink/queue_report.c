@@ -130,7 +130,7 @@ static int make_text(const struct report *r, struct buf *out, struct err *e)
 {
     const struct queue_head *h = r->m->file->head;
     char boundary[48], date[CLOCK_RFC5322_LEN], arrived[CLOCK_RFC5322_LEN], until[CLOCK_RFC5322_LEN];
-    /* RFC 8689 5: a report without REQUIRETLS carries no content of a message that asked for it */
+    /* RFC 8689 5: "the server MUST behave as if RET=HDRS was present" */
     bool whole = r->news == NEWS_FAILED && h->ret != QUEUE_RET_HDRS && !h->requiretls;
     struct dsn_facts f = {
         .hostname = r->q->hostname,
@@ -176,6 +176,7 @@ static int queue_it(const struct report *r, const struct queue_home *home, const
         .client_name = {"", 0},
         .body_8bit = h->body_8bit || h->smtputf8,
         .smtputf8 = h->smtputf8,
+        .requiretls = h->requiretls, /* RFC 8689 5: it "MUST also specify the REQUIRETLS SMTP option" */
         .rcpts = &to,
         .rcpt_count = 1,
     };

@@ -206,7 +206,8 @@ struct smtp_client_message {
     uint64_t lines;      /* line feeds in it, 0: not counted. SIZE= is size + lines */
     bool content_8bit;   /* bytes over 127: wants 8BITMIME, else 554 5.6.3 of our own */
     bool smtputf8;       /* wants SMTPUTF8, else 553 5.6.7 of our own */
-    bool requiretls;     /* wants verified TLS and REQUIRETLS offered inside it, else 554 5.7.30 of our own */
+    bool requiretls; /* wants verified TLS and REQUIRETLS offered inside it, else 554 5.7.30 of our own; a report (null
+                          * sender) is sent all the same, and says REQUIRETLS where it can */
     enum smtp_client_ret ret;
     const char *envid; /* xtext, NULL: none */
     bool probe;        /* no content: size, lines and content_8bit are 0 */

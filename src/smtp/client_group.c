@@ -48,7 +48,7 @@ static void send_mail(struct smtp_client *c)
         client_send(c, " BODY=8BITMIME");
     if (uses_utf8(c))
         client_send(c, " SMTPUTF8");
-    if (m->requiretls)
+    if (m->requiretls && o->requiretls && c->tls_verified)
         client_send(c, " REQUIRETLS");
     if (o->dsn && m->ret != SMTP_CLIENT_RET_NONE)
         client_send(c, " RET=%s", m->ret == SMTP_CLIENT_RET_FULL ? "FULL" : "HDRS");

@@ -33,14 +33,16 @@ static bool is_impossible(const struct smtp_client *c, const struct smtp_client_
 {
     const struct smtp_client_offers *o = &c->offers;
     struct mail_path path;
+    /* RFC 8689 5: with the null sender it "SHOULD NOT cause a bounce message to be discarded" */
+    bool requiretls = m->requiretls && *m->sender;
 
     if (!is_path(m->sender, &path))
         client_reply_local(r, 553, "5.1.7", "the sender address cannot be sent");
-    else if (m->requiretls && !c->in_tls) /* RFC 8689 4.2.1 */
+    else if (requiretls && !c->in_tls) /* RFC 8689 4.2.1 */
         client_reply_local(r, 554, "5.7.30", "REQUIRETLS was asked for, and the connection is in clear");
-    else if (m->requiretls && !c->tls_verified)
+    else if (requiretls && !c->tls_verified)
         client_reply_local(r, 554, "5.7.30", "REQUIRETLS was asked for, and the server's certificate is not verified");
-    else if (m->requiretls && !o->requiretls)
+    else if (requiretls && !o->requiretls)
         client_reply_local(r, 554, "5.7.30", "REQUIRETLS was asked for, and the server does not offer it");
     else if ((m->smtputf8 || path.non_ascii) && !o->smtputf8) /* RFC 6531 3.2 */
         client_reply_local(r, 553, "5.6.7", "SMTPUTF8 is needed, and the server does not offer it");

@@ -137,6 +137,8 @@ static inline void queue_rig_end(struct queue_rig *r)
 
 #define RIG_CONTENT "Subject: x\n\nHello\n"
 
+static bool rig_requiretls; /* of the messages put from now on */
+
 /* Recipients with blanks between; "!" in front of one: NOTIFY=SUCCESS,FAILURE,DELAY. log: lines, NULL: none. */
 static inline void queue_rig_put(const struct queue_rig *r, const char *id, const char *from, const char *route,
                                  const char *to, int64_t age_s, const char *log)
@@ -146,6 +148,7 @@ static inline void queue_rig_put(const struct queue_rig *r, const char *id, cons
                            .arrived_us = clock_now().real_us - age_s * 1000000,
                            .sender = {from, strlen(from)},
                            .client_name = {"", 0},
+                           .requiretls = rig_requiretls,
                            .rcpts = rcpts};
     char *copy = mem_str(to), *save = NULL, *path = mem_printf("%s/queue/.%s", r->dir, id),
          *name = mem_printf("%s/queue/%s", r->dir, id);

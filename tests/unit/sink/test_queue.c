@@ -143,6 +143,30 @@ START_TEST(a_failure_is_sent_to_a_sender_elsewhere)
 }
 END_TEST
 
+/* RFC 8689 5: "All non-delivery messages resulting from messages with the REQUIRETLS SMTP option [...] MUST also specify the
+ * REQUIRETLS SMTP option". */
+START_TEST(a_report_is_as_secret_as_its_message)
+{
+    struct queue_rig r;
+
+    queue_rig_dir(&r);
+    rig_requiretls = true;
+    queue_rig_put(&r, "a1", "alice@example.com", "smarthost", "bob@example.net", 0, NULL);
+    rig_requiretls = false;
+    queue_rig_start(&r);
+    queue_rig_relay(&r);
+    rig_relay_get(r.relay, &t);
+    ck_assert(t.t.requiretls);
+    rig_relay_all(r.relay, &t, RELAY_FAILED, RELAY_HEALTH_GOOD);
+    rig_relay_get(r.relay, &t);
+    ck_assert_str_eq(t.t.sender, "");
+    ck_assert(t.t.requiretls);
+    rig_relay_all(r.relay, &t, RELAY_DELIVERED, RELAY_HEALTH_GOOD);
+    queue_rig_until(queue_rig_count(&r) == 0, "the file's end");
+    queue_rig_end(&r);
+}
+END_TEST
+
 START_TEST(success_is_told_when_it_is_ours_to_tell)
 {
     static const struct {
@@ -672,9 +696,10 @@ END_TEST
 
 SUITE_MAIN("queue", a_message_leaves, one_that_comes_later_is_found, recipients_progress_one_by_one,
            domains_go_apart_where_the_route_asks_for_it, a_failure_is_told_locally,
-           a_failure_is_sent_to_a_sender_elsewhere, success_is_told_when_it_is_ours_to_tell, a_delay_is_told_once,
-           what_is_too_old_comes_back, a_report_that_cannot_be_made_waits, a_sender_without_a_way_ends_it,
-           a_relay_that_dies_makes_them_wait_again, a_relay_that_talks_nonsense_is_cut_off, limits_hold,
+           a_report_is_as_secret_as_its_message, a_failure_is_sent_to_a_sender_elsewhere,
+           success_is_told_when_it_is_ours_to_tell, a_delay_is_told_once, what_is_too_old_comes_back,
+           a_report_that_cannot_be_made_waits, a_sender_without_a_way_ends_it, a_relay_that_dies_makes_them_wait_again,
+           a_relay_that_talks_nonsense_is_cut_off, limits_hold,
            a_destination_that_is_down_keeps_others_waiting_no_longer, commands, requests_are_checked,
            a_slow_reader_is_waited_for_by_nobody, so_many_may_ask, answers_are_ascii, damaged_files_are_left_alone,
            a_file_may_be_moved_away_and_back, one_schedules_and_hands_over)
