@@ -170,7 +170,7 @@ MANDIR = $(DESTDIR)$(PREFIX)/share/man
 SYSCONFDIR = $(DESTDIR)$(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
 UNITDIR = $(DESTDIR)$(if $(filter /usr,$(PREFIX)),,$(PREFIX))/lib/systemd/system
 install: all
-	install -d $(SBINDIR) $(MANDIR)/man5 $(MANDIR)/man8 $(SYSCONFDIR)/postern $(UNITDIR)
+	install -d $(SBINDIR) $(MANDIR)/man1 $(MANDIR)/man5 $(MANDIR)/man8 $(SYSCONFDIR)/postern $(UNITDIR)
 	install -m 755 $(OBJDIR)/postern $(SBINDIR)/postern
 ifneq ($(HAS_BENCH),)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(BENCH_DATA)
@@ -178,6 +178,8 @@ ifneq ($(HAS_BENCH),)
 	install -m 644 conf/bench/*.conf $(DESTDIR)$(BENCH_DATA)/
 	install -m 644 conf/bench.conf $(DESTDIR)$(PREFIX)/share/postern/bench.conf.sample
 endif
+	install -m 644 conf/bench.conf $(DESTDIR)$(PREFIX)/share/postern/bench.conf.sample
+	install -m 644 docs/postern-bench.1 $(MANDIR)/man1/postern-bench.1
 	install -m 644 docs/postern.8 $(MANDIR)/man8/postern.8
 	$(OBJDIR)/postern reference --man > $(MANDIR)/man5/postern.conf.5
 	install -m 644 conf/postern.conf $(SYSCONFDIR)/postern/postern.conf.sample
