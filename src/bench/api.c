@@ -60,10 +60,13 @@ void api_file(struct api_call *c, const char *path, const char *type)
         api_error(c, 404, "ask for what is in the list", "it is not kept: %s", strerror(errno));
         return;
     }
-    while (b.len < FILE_MOST && (n = fread(buf_space(&b, 65536), 1, 65536, f)) > 0)
+    while (b.len <= FILE_MOST && (n = fread(buf_space(&b, 65536), 1, 65536, f)) > 0)
         buf_added(&b, n);
     fclose(f);
-    api_text(c, 200, type, (struct span){b.len ? buf_data(&b) : "", b.len});
+    if (b.len > FILE_MOST)
+        api_error(c, 413, path, "it has more than %zu octets; read it where it is", FILE_MOST);
+    else
+        api_text(c, 200, type, (struct span){b.len ? buf_data(&b) : "", b.len});
     buf_clear(&b);
 }
 
@@ -159,6 +162,10 @@ static const struct {
     {HTTP_GET, "v1/leases/*/wait", false, false, api_wait_get},
     {HTTP_GET, "v1/sessions", false, false, api_sessions_get},
     {HTTP_GET, "v1/sessions/*", false, false, api_session_get},
+    {HTTP_GET, "v1/messages", false, false, api_messages_get},
+    {HTTP_DELETE, "v1/messages", false, true, api_messages_delete},
+    {HTTP_GET, "v1/messages/*", false, false, api_message_get},
+    {HTTP_DELETE, "v1/messages/*", false, true, api_message_delete},
     {HTTP_GET, "v1/pki/ca.pem", false, false, api_ca_get},
 };
 #define ROUTES (sizeof routes / sizeof *routes)

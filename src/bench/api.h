@@ -8,6 +8,7 @@
 #include "bench/bench_shelf.h"
 #include "bench/lease.h"
 #include "bench/listener_list.h"
+#include "bench/mail_store.h"
 #include "bench/session_list.h"
 
 #define API_CONNECTIONS 1024u
@@ -22,6 +23,7 @@ struct api_setup {
     struct lease_table *leases;
     struct listener_list *listeners;
     struct session_list *sessions;
+    struct mail_store *mail; /* NULL: messages are not kept */
     struct transcript_book *book;
     const char *out, *pki;     /* directories: transcripts (NULL: none), certificates */
     const char *hostname;      /* of the certificates */

@@ -1,5 +1,5 @@
 /* Of the API's own files: api.c (who may ask what, and answers), api_token.c, api_lease.c, api_wait.c, api_scenario.c,
- * api_session.c, api_status.c. Nobody else includes this. */
+ * api_session.c, api_message.c, api_status.c. Nobody else includes this. */
 #ifndef BENCH_API_OWN_H
 #define BENCH_API_OWN_H
 
@@ -74,6 +74,9 @@ api_handler api_scenarios_get, api_scenario_get, api_scenario_put, api_listeners
 
 /* api_session.c */
 api_handler api_sessions_get, api_session_get;
+
+/* api_message.c */
+api_handler api_messages_get, api_messages_delete, api_message_get, api_message_delete;
 
 /* api_status.c */
 api_handler api_metrics_get, api_health_get, api_ready_get, api_ca_get, api_index_get;

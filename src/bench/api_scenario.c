@@ -60,7 +60,7 @@ void api_scenario_put(struct api *a, struct api_call *c)
     char *text;
     struct err e;
 
-    if (!bench_shelf_is_name(c->part[2])) {
+    if (!bench_scenario_is_name(c->part[2])) {
         api_error(c, 400, "letters, digits, dot, minus, underscore; at most 64", "that cannot be a scenario's name");
         return;
     }

@@ -1,9 +1,13 @@
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/api_own.h"
+#include "bench/transcript_text.h"
 
 #define SOME 1000u
+#define TEXT_MOST ((size_t)64 << 20)
 
 void api_sessions_get(struct api *a, struct api_call *c)
 {
@@ -19,7 +23,35 @@ void api_sessions_get(struct api *a, struct api_call *c)
     api_json(c, 200, json_pack("{s:o,s:I}", "sessions", list, "next", (json_int_t)next));
 }
 
-/* SID, SID.jsonl: its lines. */
+/* As `postern-bench transcript` shows it. */
+static void conversation(struct api_call *c, const char *path)
+{
+    FILE *in = fopen(path, "re"), *out;
+    char *text = NULL, *line = NULL;
+    size_t n = 0, cap = 0;
+
+    if (!in) {
+        api_error(c, 404, "ask for what is in the list", "it is not kept: %s", strerror(errno));
+        return;
+    }
+    out = open_memstream(&text, &n);
+    while (out && n < TEXT_MOST && getline(&line, &cap, in) > 0) {
+        json_t *o = json_loads(line, 0, NULL);
+
+        if (o)
+            transcript_text(out, o);
+        json_decref(o);
+        fflush(out);
+    }
+    if (out)
+        fclose(out);
+    fclose(in);
+    free(line);
+    api_text(c, 200, "text/plain", (struct span){text ? text : "", n});
+    free(text);
+}
+
+/* SID, SID.jsonl: its lines; SID.txt: as a conversation. */
 void api_session_get(struct api *a, struct api_call *c)
 {
     char sid[64], *path;
@@ -32,8 +64,8 @@ void api_session_get(struct api *a, struct api_call *c)
         sid[n] = '\0';
         o = session_list_find(a->setup.sessions, sid);
     }
-    if (!o || (*form && strcmp(form, ".jsonl") != 0)) {
-        api_error(c, 404, "GET /v1/sessions has them; SID, SID.jsonl", "there is no session of that name");
+    if (!o || (*form && strcmp(form, ".jsonl") != 0 && strcmp(form, ".txt") != 0)) {
+        api_error(c, 404, "GET /v1/sessions has them; SID, SID.jsonl, SID.txt", "there is no session of that name");
         return;
     }
     if (!*form) {
@@ -42,6 +74,9 @@ void api_session_get(struct api *a, struct api_call *c)
     }
     transcript_book_flush(a->setup.book);
     path = mem_printf("%s/%s.jsonl", a->setup.out ? a->setup.out : "", sid);
-    api_file(c, path, "application/x-ndjson");
+    if (strcmp(form, ".txt") == 0)
+        conversation(c, path);
+    else
+        api_file(c, path, "application/x-ndjson");
     free(path);
 }

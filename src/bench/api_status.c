@@ -43,6 +43,10 @@ void api_metrics_get(struct api *a, struct api_call *c)
     put(&b, "tls_failures_total", "counter", "Handshakes that were not.", a->tls_failed);
     put(&b, "leases_total", "counter", "Leases that were made.", a->leases);
     put(&b, "leases_open", "gauge", "Leases now.", lease_table_count(a->setup.leases));
+    if (a->setup.mail) {
+        put(&b, "messages_kept", "gauge", "Messages that can be read.", mail_store_count(a->setup.mail));
+        put(&b, "messages_kept_bytes", "gauge", "Octets of them.", mail_store_bytes(a->setup.mail));
+    }
     put(&b, "waits_open", "gauge", "Requests that wait for something to happen.", a->wait_count);
     put(&b, "http_connections", "gauge", "Connections to this API.", http_server_connections(a->http));
     put(&b, "http_denied_total", "counter", "Requests without a right to an answer.", a->denied);
@@ -83,6 +87,8 @@ void api_index_get(struct api *a, struct api_call *c)
                                         "GET /v1/leases/ID/wait?for=&n=&timeout_s=&over=",
                                         "GET /v1/sessions?lease=&scenario=&since=&limit=",
                                         "GET /v1/sessions/SID[.jsonl|.txt]",
+                                        "GET, DELETE /v1/messages?lease=&since=&limit=",
+                                        "GET, DELETE /v1/messages/MID[.eml|.wire]",
                                         "GET /v1/pki/ca.pem",
                                         "GET /metrics, /healthz, /readyz"};
     json_t *list = json_array();

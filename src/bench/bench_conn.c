@@ -22,6 +22,7 @@ void bench_conn_end(struct bench_conn *c, const char *by, const char *reason)
     p->server->totals.open--;
     if (c->session)
         bench_session_gone(c->session);
+    mail_draft_free(&c->draft);
     transcript_end(&c->transcript, by, reason);
     *c->link = c->next;
     if (c->next)
@@ -172,6 +173,8 @@ static void tls_note(struct bench_conn *c, bool up)
     if (!c->transcript)
         return;
     if (up)
+        mail_draft_tls(c->draft, bench_tls_version(c->tls), bench_tls_cipher(c->tls), bench_tls_sni(c->tls));
+    if (up)
         transcript_note(c->transcript, "tls_done",
                         json_pack("{s:s,s:s,s:s}", "version", bench_tls_version(c->tls), "cipher",
                                   bench_tls_cipher(c->tls), "sni", bench_tls_sni(c->tls)));
@@ -184,6 +187,8 @@ static void on_event(void *arg, const struct bench_event *ev)
 {
     struct bench_conn *c = arg;
 
+    if (c->session) /* first, so that a message that is told of can be read */
+        mail_draft_event(c->draft, bench_session_scenario(c->session), ev);
     transcript_event(c->transcript, ev);
 }
 
@@ -387,6 +392,8 @@ void bench_conn_begin(struct bench_port *p, int fd, const struct addr *peer)
     c->heard_us = clock_now().mono_us;
     addr_ip_text(peer, c->client);
     c->transcript = transcript_begin(v->setup.book, &s);
+    if (c->transcript)
+        c->draft = mail_draft_new(v->setup.mail, transcript_id(c->transcript), p->lease);
     c->next = v->conns;
     c->link = &v->conns;
     if (c->next)

@@ -5,6 +5,7 @@
 #include "base/addr.h"
 #include "bench/bench_count.h"
 #include "bench/bench_totals.h"
+#include "bench/mail_store.h"
 #include "bench/transcript.h"
 #include "net/loop.h"
 
@@ -14,6 +15,7 @@ struct bench_port;
 struct bench_server_setup {
     struct loop *loop;
     struct transcript_book *book;
+    struct mail_store *mail; /* NULL: messages are not kept */
     const char *hostname, *pki_dir;
     uint64_t seed;
     int64_t silence_us; /* of a sender, then its session ends; 0: ten minutes, which is longer than any waits */

@@ -32,6 +32,7 @@ struct bench_conn {
     struct watch *watch;
     struct bench_session *session;
     struct transcript *transcript;
+    struct mail_draft *draft; /* NULL: messages are not kept */
     struct bench_tls_conn *tls;
     struct buf out;    /* of one send, what is left of it */
     int64_t resume_us; /* a pause; 0: none */

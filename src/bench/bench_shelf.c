@@ -1,6 +1,5 @@
 #include "bench/bench_shelf.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,16 +81,6 @@ const struct bench_scenario *bench_shelf_find(const struct bench_shelf *s, const
 const struct bench_choices *bench_shelf_choices(const struct bench_shelf *s)
 {
     return &s->choices;
-}
-
-bool bench_shelf_is_name(const char *name)
-{
-    size_t n = strlen(name);
-
-    for (size_t i = 0; i < n; i++)
-        if (!isalnum((unsigned char)name[i]) && !strchr(".-_", name[i]))
-            return false;
-    return n > 0 && n <= 64;
 }
 
 static int read_one(struct bench_catalogue *c, const char *name, const char *text, struct err *e)

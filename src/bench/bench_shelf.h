@@ -19,8 +19,6 @@ const struct bench_scenario *bench_shelf_find(const struct bench_shelf *s, const
  * always tells of now. */
 const struct bench_choices *bench_shelf_choices(const struct bench_shelf *s);
 
-/* Letters, digits, dot, minus, underscore; 64 at most. */
-bool bench_shelf_is_name(const char *name);
 /* What a text that was read has to say yes to before it is taken: 0, or -1 and e. */
 typedef int bench_shelf_check(void *arg, const struct bench_scenario *sc, struct err *e);
 /* text: the configuration language; it must define the scenario of that name and nothing else. *out: what there is now.

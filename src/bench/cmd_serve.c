@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ struct house {
     struct bench_server *server;
     struct lease_table *leases;
     struct session_list *sessions;
+    struct mail_store *mail; /* NULL: messages are not kept */
     struct listener_list listeners;
     struct api *api; /* NULL: none is wanted */
 };
@@ -124,6 +126,7 @@ static int open_api(struct house *h, struct err *e)
                           .leases = h->leases,
                           .listeners = &h->listeners,
                           .sessions = h->sessions,
+                          .mail = h->mail,
                           .book = h->book,
                           .out = c->capture.dir,
                           .pki = c->pki,
@@ -232,6 +235,20 @@ static void raise_files(void)
 
 /* ---- all of it */
 
+static int open_mail(struct house *h, struct err *e)
+{
+    char *dir = mem_printf("%s/messages", h->conf.capture.dir);
+    int rc = 0;
+
+    unsigned most = h->conf.capture.max_sessions;
+    uint64_t bytes = (uint64_t)h->conf.capture.max_mib << 20;
+
+    if (h->conf.capture.body)
+        rc = mail_store_open(&h->mail, dir, most ? most : UINT_MAX, bytes ? bytes : UINT64_MAX, e);
+    free(dir);
+    return rc;
+}
+
 static int open_house(struct house *h, struct err *e)
 {
     struct bench_server_setup setup = {
@@ -243,7 +260,10 @@ static int open_house(struct house *h, struct err *e)
 
     if (transcript_book_open(&h->book, &book, e) < 0)
         return -1;
+    if (open_mail(h, e) < 0)
+        return -1;
     setup.book = h->book;
+    setup.mail = h->mail;
     h->sessions =
         session_list_new(h->conf.capture.max_sessions ? h->conf.capture.max_sessions : TRANSCRIPT_MAX_SESSIONS);
     h->shelf = bench_shelf_new(&h->conf.scenarios);
@@ -268,6 +288,7 @@ static void close_house(struct house *h)
     api_close(&h->api);
     lease_table_free(&h->leases);
     bench_server_free(&h->server);
+    mail_store_close(&h->mail);
     transcript_book_close(&h->book);
     listener_list_free(&h->listeners);
     session_list_free(&h->sessions);

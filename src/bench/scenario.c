@@ -1,6 +1,7 @@
 #include "bench/scenario.h"
 
 #include <ctype.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,6 +114,16 @@ static void free_step(struct bench_step *s)
     for (unsigned i = 0; i < s->piece_count; i++)
         free(s->pieces[i].p);
     free(s->pieces);
+}
+
+bool bench_scenario_is_name(const char *name)
+{
+    size_t n = strlen(name);
+
+    for (size_t i = 0; i < n; i++)
+        if (!isalnum((unsigned char)name[i]) && !strchr(".-_", name[i]))
+            return false;
+    return n > 0 && n <= 64;
 }
 
 void bench_scenario_free(struct bench_scenario *s)

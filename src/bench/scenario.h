@@ -174,6 +174,9 @@ int bench_policy_find(const char *name);
  * the file's own language. -1 and e: what is wrong. */
 int bench_bytes_parse(struct bench_bytes *out, const char *text, struct err *e);
 
+/* Letters, digits, dot, minus, underscore; 64 at most: it stands in addresses, paths and URLs. */
+bool bench_scenario_is_name(const char *name);
+
 void bench_scenario_free(struct bench_scenario *s); /* what it holds */
 
 #endif

@@ -502,6 +502,8 @@ static int add(struct bench_catalogue *c, cfg_t *sec, const char *path)
 {
     struct bench_scenario s = {0};
 
+    if (!bench_scenario_is_name(cfg_title(sec)))
+        return complain(sec, "scenario", "its name: letters, digits, dot, minus, underscore; at most 64");
     if (bench_catalogue_find(c, cfg_title(sec)))
         return complain(sec, cfg_title(sec), "a scenario of that name is there already");
     if (scenario_of(sec, path, &s) < 0) {

@@ -42,6 +42,8 @@ class Api(DaemonTest):
         self.fail(self.p.stderr.read())
 
     def stop(self):
+        if self.p.stdout.closed:
+            return
         if self.p.poll() is None:
             self.p.terminate()
             self.p.wait(PATIENCE)
@@ -104,6 +106,9 @@ class Api(DaemonTest):
         lines = self.call("GET", f"/v1/sessions/{session['sid']}.jsonl", raw=True)[1].decode().splitlines()
         self.assertEqual(json.loads(lines[-1])["ev"], "session_end")
         self.assertEqual(self.call("GET", f"/v1/sessions/{session['sid']}")[1]["sid"], session["sid"])
+        text = self.call("GET", f"/v1/sessions/{session['sid']}.txt", raw=True)[1].decode()
+        self.assertIn("C: EHLO client.example.test", text)
+        self.assertEqual(text, run(BENCH, "transcript", self.out / f"{session['sid']}.jsonl").out)
         self.assertEqual(self.call("GET", "/v1/sessions/../api.token")[0], 404)
         status, last = self.call("DELETE", f"/v1/leases/{lease['id']}")
         self.assertEqual((status, last["verdict"]["result"]), (200, "fail"))
@@ -307,6 +312,94 @@ class Api(DaemonTest):
         self.assertEqual(status, 503)
         self.assertIn("DELETE", got["remedy"])
         self.assertEqual(len(self.call("GET", "/v1/leases")[1]["leases"]), LEASES)
+
+    # ---- messages
+
+    def test_messages_as_they_came(self):
+        self.serve()
+        body = b"Subject: x\r\n\r\n.dot\r\n..two\r\n\xff\x00bare\nlf\r\n\r\n.\r.\r\n"
+        lease, other = self.lease(), self.lease(scenario="dot.drop")
+        with Client(lease["port"]) as c:
+            c.hello()
+            c.expect("STARTTLS", 220)
+            c.sock = trusting().wrap_socket(c.sock, server_hostname="mx.bench.test")
+            c.expect("EHLO x", 250)
+            c.expect("MAIL FROM:<a@b.test> SIZE=100", 250)
+            c.expect("RCPT TO:<c@d.test>", 250)
+            c.expect(b"RCPT TO:<\xe9@d.test>", 250)
+            c.expect("DATA", 354)
+            wire = body.replace(b"\r\n.", b"\r\n..") + b".\r\n"
+            c.sock.sendall(wire)
+            c.expect(None, 250)
+            c.expect("MAIL FROM:<>", 250)
+            c.expect("RCPT TO:<c@d.test>", 250)
+            c.sock.sendall(b"BDAT 3\r\n.\r\nBDAT 4 LAST\r\n.x\r\n")
+            c.expect(None, 250)
+            c.expect(None, 250)
+            c.expect("MAIL FROM:<a@b.test>", 250)
+            c.expect("RCPT TO:<c@d.test>", 250)
+            c.expect("DATA", 354)
+            c.sock.sendall(b"half a message\r\n")
+        with Client(other["port"]) as c:
+            c.hello()
+            with self.assertRaises(EOFError):
+                c.deliver(b"Subject: dropped\n\n")
+        self.assertTrue(self.wait(lease, "session_end")["met"])
+        self.assertTrue(self.wait(other, "message")["met"])
+        first, second = self.call("GET", f"/v1/messages?lease={lease['id']}")[1]["messages"]
+        self.assertEqual((first["from"], first["accepted"], first["chunked"], first["truncated"]), ("a@b.test", True, False, False))
+        self.assertEqual(first["rcpts"], [{"addr": "c@d.test", "params": "", "code": 250}, {"addr": "\xe9@d.test", "params": "", "code": 250}])
+        self.assertEqual((first["tls"]["version"], first["tls"]["sni"], first["size"]), ("TLSv1.3", "mx.bench.test", len(wire)))
+        self.assertEqual(self.call("GET", f"/v1/messages/{first['mid']}.wire", raw=True)[1], wire)
+        self.assertEqual(self.call("GET", f"/v1/messages/{first['mid']}.eml", raw=True)[1], body)
+        self.assertEqual(self.call("GET", f"/v1/messages/{first['mid']}")[1], first)
+        self.assertEqual((second["from"], second["chunked"]), ("", True))
+        self.assertEqual(self.call("GET", f"/v1/messages/{second['mid']}.eml", raw=True)[1], b".\r\n.x\r\n")
+        (dropped,) = self.call("GET", f"/v1/messages?lease={other['id']}")[1]["messages"]
+        self.assertEqual(dropped["scenario"], "dot.drop")
+        # the transcript calls it by the same name
+        lines = self.call("GET", f"/v1/sessions/{first['sid']}.jsonl", raw=True)[1].decode().splitlines()
+        self.assertEqual([l["mid"] for l in map(json.loads, lines) if l["ev"] == "message"], [first["mid"], second["mid"]])
+        for mid in ("none", "../api.token", first["mid"] + ".exe", "..", ".eml"):
+            self.assertEqual(self.call("GET", f"/v1/messages/{mid}")[0], 404, mid)
+        self.assertEqual(self.call("DELETE", f"/v1/messages/{first['mid']}"), (200, {"left": 2}))
+        self.assertEqual(self.call("GET", f"/v1/messages/{first['mid']}.eml")[0], 404)
+        self.assertEqual(self.call("DELETE", "/v1/messages"), (200, {"left": 0}))
+        self.assertEqual(list((self.out / "messages").iterdir()), [])
+
+    def test_messages_are_bounded(self):
+        def conf(more):
+            return self.conf('bench { catalogue = "none" pki_dir = "pki" ports = "127.0.0.1:0" api { listen = "127.0.0.1:0" write = yes }'
+                             f' capture {{ dir = "out" {more} }} }} scenario "good" {{ }}')
+
+        def deliver(size):
+            with Client(int(self.ports["good"].rsplit(":", 1)[1])) as c:
+                c.hello()
+                self.assertEqual(c.deliver(b"Subject: x\n\n" + (b"x" * 70 + b"\n") * (size // 72)).code, 250)
+                c.expect("QUIT", 221)
+
+        def sizes():
+            return [m["size"] for m in self.call("GET", "/v1/messages")[1]["messages"]]
+        self.start("-c", conf("max_mib = 1"))
+        for size in (400000, 400000, 400000):
+            deliver(size)
+        self.assertEqual(len(sizes()), 2)  # the first one went
+        deliver(2000000)
+        (cut,) = self.call("GET", "/v1/messages")[1]["messages"]
+        self.assertTrue(cut["truncated"])
+        self.assertLessEqual(sum(f.stat().st_size for f in (self.out / "messages").iterdir()), 1 << 20)
+        deliver(500000)
+        self.assertEqual(len(sizes()), 1)  # there is room again
+        self.stop()
+        self.start("-c", conf("max_sessions = 3"))  # what an earlier run left counts
+        self.assertEqual(len(sizes()), 1)
+        for _ in range(4):
+            deliver(1000)
+        self.assertEqual(len(sizes()), 3)
+        self.stop()
+        self.start("-c", conf("body = none"))
+        deliver(1000)
+        self.assertEqual(self.call("GET", "/v1/messages")[0], 404)
 
     # ---- from a file
 
