@@ -134,11 +134,14 @@ static bool feed(struct relay_conn *c)
     return n > 0;
 }
 
-/* A server that has refused and hung up may have said why: that counts more than the end. */
+/* A server that has refused and hung up may have said why: that counts more than the end. In TLS something may stand before
+ * it that is no text (a ticket), which is AGAIN. */
 static void read_last_words(struct relay_conn *c)
 {
-    for (int i = 0; i < LAST_READS && stream_read(&c->stream, LAST_SIZE) == STREAM_OK; i++)
-        ;
+    enum stream_result r = STREAM_OK;
+
+    for (int i = 0; i < LAST_READS && (r == STREAM_OK || r == STREAM_AGAIN); i++)
+        r = stream_read(&c->stream, LAST_SIZE);
 }
 
 static enum stream_result flush(struct relay_conn *c)

@@ -25,6 +25,8 @@ static SSL_CTX *context(void)
     SSL_CTX_set_security_level(ctx, 1);
     SSL_CTX_set_mode(ctx,
                      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    /* KeyUpdates without end: each is a turn of the loop, as with clients (tls_context.c) */
+    SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     /* RFC 7672 3.1.1: with usage 3 neither name nor date of the certificate matters */

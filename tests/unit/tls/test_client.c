@@ -261,5 +261,52 @@ START_TEST(a_file_without_certificates)
 }
 END_TEST
 
-SUITE_MAIN("client", anybody_will_do, name_and_trust, dates_matter_to_names_only, dane, what_is_usable,
-           words_speak_of_the_server, a_file_without_certificates)
+/* OpenSSL reads on behind a KeyUpdate until there is something to hand out, unless it is told not to: a next hop that sends
+ * nothing else would have the relay, and everybody's mail with it, for itself. */
+START_TEST(key_updates_take_turns)
+{
+    struct cert_source s = make_pair(&make_good);
+    struct tls_target t = {.name = host};
+    SSL_CTX *ctx = serving(&s);
+    SSL *server = SSL_new(ctx);
+    enum tls_io r = TLS_IO_WANT_READ;
+    struct tls_client *c;
+    struct tls_conn *conn;
+    struct shake out;
+    struct err e;
+    unsigned calls = 0;
+    char room[10];
+    size_t n;
+    int fd[2];
+
+    ck_assert_int_eq(tls_client_new(&c, NULL, &e), 0);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
+    SSL_set_fd(server, fd[0]);
+    SSL_set_accept_state(server);
+    conn = tls_client_connect(c, &t, (int64_t)time(NULL), &e);
+    ck_assert_ptr_nonnull(conn);
+    tls_conn_attach(conn, fd[1]);
+    both(server, conn, &out);
+    ck_assert_msg(out.ok, "%s", out.error);
+    for (int i = 0; i < 50; i++) {
+        ck_assert_int_eq(SSL_key_update(server, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        ck_assert_int_eq(SSL_do_handshake(server), 1);
+    }
+    ck_assert_int_eq(SSL_write(server, "x", 1), 1);
+    for (; r == TLS_IO_WANT_READ && calls < 100; calls++)
+        r = tls_conn_read(conn, room, sizeof room, &n);
+    ck_assert_int_eq(r, TLS_IO_DONE);
+    ck_assert_uint_eq(n, 1);
+    ck_assert_msg(calls > 50, "50 of them in %u calls", calls);
+    tls_conn_free(&conn);
+    tls_client_free(&c);
+    SSL_free(server);
+    SSL_CTX_free(ctx);
+    close(fd[0]);
+    close(fd[1]);
+    cert_source_free(&s);
+}
+END_TEST
+
+SUITE_MAIN("client", key_updates_take_turns, anybody_will_do, name_and_trust, dates_matter_to_names_only, dane,
+           what_is_usable, words_speak_of_the_server, a_file_without_certificates)
