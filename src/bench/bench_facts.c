@@ -278,7 +278,7 @@ static void offered(struct bench_facts_session *s)
     if (is_hello(s->verb) && strncmp(s->reply, "250", 3) == 0)
         s->offered = s->cut ? BENCH_OFFER_ALL : bench_offer_of(s->reply, s->reply_len, 1);
     if (strcmp(s->verb, "STARTTLS") == 0)
-        s->forged |= bench_offer_of(s->reply, s->reply_len, 1);
+        s->forged |= bench_offer_of(s->reply, s->reply_len, 1) & ~s->offered;
 }
 
 static void answered(struct bench_facts *f, const struct bench_facts_line *l)
@@ -311,14 +311,14 @@ static void reply(struct bench_facts *f, const struct bench_facts_line *l)
 {
     struct bench_facts_session *s = l->s;
     const json_t *lines = json_object_get(l->line, "lines");
+    int code = (int)json_integer_value(json_object_get(l->line, "code"));
     size_t count = json_array_size(lines);
 
     for (size_t i = 0; i < count; i++) {
         const char *text = json_string_value(json_array_get(lines, i));
         char head[8];
 
-        snprintf(head, sizeof head, "%03d%c", (int)json_integer_value(json_object_get(l->line, "code")) % 1000,
-                 i + 1 < count ? '-' : ' ');
+        snprintf(head, sizeof head, "%03d%c", code % 1000, i + 1 < count ? '-' : ' ');
         collect(s, head, 4);
         collect(s, text ? text : "", text ? strlen(text) : 0);
         collect(s, "\r\n", 2);
@@ -328,8 +328,8 @@ static void reply(struct bench_facts *f, const struct bench_facts_line *l)
     offered(s);
     if (!s->answered && s->reply_len >= 3)
         answered(f, l);
-    else if (strcmp(s->verb, "DATA") == 0 && strchr("45", *str(l->line, "text"))) /* while the content comes */
-        bench_facts_mail_reply(f, l, atoi(str(l->line, "text")));
+    else if (strcmp(s->verb, "DATA") == 0 && code >= 400) /* while the content comes */
+        bench_facts_mail_reply(f, l, code);
 }
 
 /* ---- content, and which line it is */

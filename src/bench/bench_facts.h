@@ -99,7 +99,7 @@ struct bench_facts_session {
     bool unproven, status;    /* its certificate is not to be trusted; a stapled response was asked for */
     bool ehlo;                /* since TLS */
     bool quit, ended, served; /* ended: the server's doing; served: a message was taken */
-    unsigned offered, forged; /* bits of bench_offer.c */
+    unsigned offered, forged; /* bits of bench_offer.c; forged: and never offered in clear */
     unsigned logins;          /* AUTH, since it was taken last */
     char verb[12];            /* the last command; "." the end of content */
     char reply[BENCH_FACTS_REPLY];

@@ -254,8 +254,10 @@ void bench_facts_mail_message(struct bench_facts *f, const struct bench_facts_li
     struct bench_facts_session *s = l->s;
     uint64_t id = message_of(l->line);
 
-    if (s->report || !json_is_true(json_object_get(l->line, "accepted"))) {
-        bench_facts_mail_drop(f, s);
+    if (!json_is_true(json_object_get(l->line, "accepted"))) /* the answer says what becomes of them, or nothing does */
+        return;
+    if (s->report) {
+        forget(s);
         return;
     }
     bench_facts_see(f, BENCH_F_DELIVERED, l->line);
