@@ -106,6 +106,7 @@ bool bench_trigger_parse(struct bench_trigger *out, const char *address)
         return false;
     if (!take_action(&p, &out->step) && !take_code(&p, out))
         return false;
+    out->step.stored = out->step.at == BENCH_DATA_END && out->step.then == BENCH_CLOSE; /* RFC 1047 */
     if (*p == 'x' && (p++, !take_number(&p, 9999, &out->step.times) || !out->step.times))
         return false;
     return is_over(p);

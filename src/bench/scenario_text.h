@@ -1,0 +1,20 @@
+/* What libconfuse does not tell of a file: where an option stands (it knows only where its section ends), that a brace or a
+ * quotation mark is missing (it takes the end of the file for the end of everything), and that an option stands twice (it
+ * takes the last one). Pure; the text may be anything. */
+#ifndef BENCH_SCENARIO_TEXT_H
+#define BENCH_SCENARIO_TEXT_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+
+#define SCENARIO_TEXT_DEPTH 16u /* sections inside of sections */
+
+/* name: of the text, in errors. -1 and e: line, and what is wrong. */
+int scenario_text_check(const char *name, const char *text, size_t n, struct err *e);
+
+/* The line of the option in the section that ends in line `end`, or of the section's beginning, where the option is not
+ * there; end itself, where there is no such section. */
+unsigned scenario_text_line(const char *text, size_t n, unsigned end, const char *option);
+
+#endif
