@@ -376,8 +376,8 @@ static int take_all(const struct loading *x, cfg_t *cfg)
 
     if (cfg_size(cfg, "bench") > 1)
         return scenario_cfg_complain(cfg_getnsec(cfg, "bench", 1), "bench", "it stands there twice; remove one");
-    if (catalogue_of(x, sec) < 0 || scenario_cfg_take(&x->c->scenarios, cfg, x->path) < 0 ||
-        (sec && bench_of(x, sec) < 0) || listeners_of(x, cfg) < 0)
+    if (catalogue_of(x, sec) < 0 || scenario_cfg_again(x->path, x->e) < 0 ||
+        scenario_cfg_take(&x->c->scenarios, cfg) < 0 || (sec && bench_of(x, sec) < 0) || listeners_of(x, cfg) < 0)
         return -1;
     x->c->each |= !x->c->listener_count && !x->c->api.on;
     return 0;
@@ -397,17 +397,8 @@ int bench_conf_load(struct bench_conf *c, const char *path, const char *builtin,
     int rc;
 
     bench_conf_defaults(c);
-    if (scenario_cfg_is_whole(path, e) < 0) {
-        bench_conf_free(c);
-        return -1;
-    }
     cfg = cfg_init(options, CFGF_NONE);
-    scenario_cfg_begin(cfg, e);
-    err_set(e, "%s: cannot be read", path);
-    rc = cfg_parse(cfg, path);
-    if (rc == CFG_FILE_ERROR)
-        err_set(e, "%s: %s", path, strerror(errno));
-    rc = rc == CFG_SUCCESS ? take_all(&x, cfg) : -1;
+    rc = scenario_cfg_parse(cfg, path, e) == 0 ? take_all(&x, cfg) : -1;
     cfg_free(cfg);
     if (rc < 0)
         bench_conf_free(c);

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 
-static const char *const at_names[BENCH_POINTS] = {
+static const char *const at_names[BENCH_POINTS + 1] = {
     [BENCH_ACCEPT] = "accept",     [BENCH_CONNECT] = "connect",   [BENCH_EHLO] = "ehlo",
     [BENCH_HELO] = "helo",         [BENCH_STARTTLS] = "starttls", [BENCH_CLIENT_HELLO] = "client-hello",
     [BENCH_TLS_DONE] = "tls-done", [BENCH_EHLO_TLS] = "ehlo-tls", [BENCH_AUTH] = "auth",
@@ -45,6 +45,11 @@ static int find(const char *const *names, int count, const char *name)
 const char *bench_at_name(enum bench_at at)
 {
     return at_names[at];
+}
+
+const char *const *bench_at_names(void)
+{
+    return at_names;
 }
 
 int bench_at_find(const char *name)

@@ -164,6 +164,7 @@ struct bench_scenario {
 };
 
 const char *bench_at_name(enum bench_at at); /* "connect", "data-end" */
+const char *const *bench_at_names(void);     /* NULL behind the last */
 int bench_at_find(const char *name);         /* "DATA_END" and "dataend" are taken, too; -1 */
 /* The same word: case, - and _ do not matter. */
 bool bench_word_is(const char *a, const char *b);

@@ -7,16 +7,25 @@
 
 #include "bench/scenario_file.h"
 
-/* From here on errors go to e, with file, line and, for a name that is not known, the nearest one. */
-void scenario_cfg_begin(cfg_t *cfg, struct err *e);
-/* "FILE:LINE: OPTION: WHAT". Always -1. */
+/* The file, and what it includes, relative to where that stands, goes into cfg. -1 and e: file, line and, for a name that is
+ * not known, the nearest one; of an included file, by whom. What follows is about the last one that was parsed. */
+int scenario_cfg_parse(cfg_t *cfg, const char *path, struct err *e);
+/* The same from memory; it reads no files. name: what it is called in errors. */
+int scenario_cfg_parse_text(cfg_t *cfg, const char *name, const char *text, struct err *e);
+/* What was parsed before is what follows is about again: another load came between. */
+int scenario_cfg_again(const char *path, struct err *e);
+/* "FILE:LINE: OPTION: WHAT", the option's line. Always -1. */
 int scenario_cfg_complain(cfg_t *sec, const char *option, const char *what);
+/* The same for a word that is none of those, with the nearest one. */
+int scenario_cfg_unknown(cfg_t *sec, const char *option, const char *word, const char *const *words);
+/* The line of the option, or where it is not there, the section's first one. */
+unsigned scenario_cfg_line(const cfg_t *sec, const char *option);
+const char *scenario_cfg_file(const cfg_t *sec); /* where it stands */
 /* Of a scenario {} section; and include(). */
 cfg_opt_t *scenario_cfg_options(void);
+/* For a table's include: what is left of them in the end stands where none may. */
 int scenario_cfg_include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv);
 /* Those that stand in the file. -1: it was said what is wrong. */
-int scenario_cfg_take(struct bench_catalogue *c, cfg_t *cfg, const char *path);
-/* No string, comment or section is left open. -1 and e. */
-int scenario_cfg_is_whole(const char *path, struct err *e);
+int scenario_cfg_take(struct bench_catalogue *c, cfg_t *cfg);
 
 #endif

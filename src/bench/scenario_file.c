@@ -1,47 +1,20 @@
-/* Here, and in conf/conf_load.c for the daemon, libconfuse is known. Its errors are caught and told with file and line. */
 #include "bench/scenario_file.h"
 
 #include <errno.h>
 #include <glob.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/text.h"
+#include "bench/bench_facts.h"
 #include "bench/scenario_cfg.h"
-
-/* libconfuse hands nothing through to its callbacks: one load at a time. */
-static struct err *loading;
-
-static const char *nearest(const cfg_t *cfg, const char *word)
-{
-    const char *best = NULL;
-
-    for (const cfg_opt_t *o = cfg->opts; o && o->name; o++)
-        if (!best || text_distance(word, o->name) < text_distance(word, best))
-            best = o->name;
-    return best;
-}
-
-__attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
-{
-    static const char unknown[] = "no such option '";
-    char text[300], word[300];
-    const char *near = NULL;
-
-    vsnprintf(text, sizeof text, fmt, ap);
-    if (cfg && strncmp(text, unknown, sizeof unknown - 1) == 0) {
-        snprintf(word, sizeof word, "%s", text + sizeof unknown - 1);
-        word[strcspn(word, "'")] = '\0';
-        near = nearest(cfg, word);
-    }
-    err_set(loading, "%s:%d: %s%s%s", cfg && cfg->filename ? cfg->filename : "?", cfg ? cfg->line : 0, text,
-            near ? "; nearest: " : "", near ? near : "");
-}
+#include "bench/scenario_text.h"
 
 static int complain(cfg_t *sec, const char *option, const char *what)
 {
-    return err_set(loading, "%s:%d: %s: %s", sec->filename, sec->line, option, what);
+    return scenario_cfg_complain(sec, option, what);
 }
 
 /* ---- values */
@@ -72,15 +45,19 @@ static int word_of(cfg_t *sec, const char *option, const char *const *words, con
     for (int i = 0; words[i]; i++)
         if (bench_word_is(words[i], s))
             return i;
-    return complain(sec, option, "not a word that is known here");
+    return scenario_cfg_unknown(sec, option, s, words);
 }
 
 static int number_of(cfg_t *sec, const char *option, unsigned most, unsigned *out)
 {
     long n = cfg_getint(sec, option);
 
-    if (n < 0 || n > (long)most)
-        return complain(sec, option, "out of range");
+    char what[60];
+
+    if (n < 0 || n > (long)most) {
+        snprintf(what, sizeof what, "a number from 0 to %u", most);
+        return complain(sec, option, what);
+    }
     *out = (unsigned)n;
     return 0;
 }
@@ -223,9 +200,11 @@ static int step_of(cfg_t *sec, struct bench_step *s)
     const char *at = cfg_getstr(sec, "at"), *inject = cfg_getstr(sec, "inject"), *flood = cfg_getstr(sec, "flood");
     int t = word_of(sec, "then", then, "continue"), point = at ? bench_at_find(at) : -1;
 
-    s->line = (unsigned)sec->line;
+    s->line = scenario_cfg_line(sec, "at");
+    if (!at)
+        return complain(sec, "at", "it must be said at which point");
     if (point < 0)
-        return complain(sec, "at", at ? "not a point that is known here" : "it must be said at which point");
+        return scenario_cfg_unknown(sec, "at", at, bench_at_names());
     s->at = (enum bench_at)point;
     if (t < 0 || conditions_of(sec, s) < 0 || reply_of(sec, &s->reply) < 0 || pieces_of(sec, s) < 0 ||
         (inject && bytes_of(sec, "inject", inject, &s->inject) < 0) ||
@@ -258,6 +237,19 @@ static void one_text(char **text, cfg_t *sec, const char *option)
     *text = text_of(sec, option);
 }
 
+/* Facts that nobody sees would never be there. */
+static int are_facts(cfg_t *sec, const char *option)
+{
+    static const char *names[BENCH_FACTS + 1];
+
+    for (unsigned i = 0; i < BENCH_FACTS; i++)
+        names[i] = bench_fact_name((enum bench_fact)i);
+    for (unsigned i = 0; i < cfg_size(sec, option); i++)
+        if (bench_fact_find(cfg_getnstr(sec, option, i)) < 0)
+            return scenario_cfg_unknown(sec, option, cfg_getnstr(sec, option, i), names);
+    return 0;
+}
+
 static int expect_of(cfg_t *sec, struct bench_scenario *s)
 {
     bool any = strcmp(cfg_title(sec), "any") == 0;
@@ -265,6 +257,8 @@ static int expect_of(cfg_t *sec, struct bench_scenario *s)
 
     if (only < 0 && !any)
         return complain(sec, "expect", "opportunistic, required, verified or any");
+    if (are_facts(sec, "forbid") < 0 || are_facts(sec, "demand") < 0)
+        return -1;
     for (int p = 0; p < BENCH_POLICIES; p++) {
         struct bench_expect *x = &s->expect[p];
 
@@ -279,8 +273,12 @@ static int expect_of(cfg_t *sec, struct bench_scenario *s)
     return 0;
 }
 
-static void ehlo_of(cfg_t *sec, struct bench_ehlo *h)
+static int ehlo_of(cfg_t *sec, struct bench_ehlo *h)
 {
+    static const char *const places[] = {"first", "middle", "last", "lower", "param", "none", NULL};
+
+    if (word_of(sec, "starttls", places, "last") < 0)
+        return -1;
     if (cfg_size(sec, "add"))
         h->add = list_of(sec, "add");
     if (cfg_size(sec, "drop"))
@@ -292,6 +290,7 @@ static void ehlo_of(cfg_t *sec, struct bench_ehlo *h)
     h->starttls = text_of(sec, "starttls");
     h->split = cfg_getbool(sec, "split");
     h->own_name = cfg_getbool(sec, "own_name");
+    return 0;
 }
 
 static void tls_of(cfg_t *sec, struct bench_tls *t)
@@ -355,7 +354,7 @@ static int select_of(cfg_t *sec, struct bench_choice *c)
     return 0;
 }
 
-static int scenario_of(cfg_t *sec, const char *path, struct bench_scenario *s)
+static int scenario_of(cfg_t *sec, struct bench_scenario *s)
 {
     static const char *const listen[] = {"accept", "refuse", "blackhole", NULL};
     unsigned steps = cfg_size(sec, "step");
@@ -367,8 +366,8 @@ static int scenario_of(cfg_t *sec, const char *path, struct bench_scenario *s)
     s->correct = text_of(sec, "correct");
     s->source = text_of(sec, "source");
     s->why_not = text_of(sec, "unavailable");
-    s->file = mem_str(path);
-    s->line = (unsigned)sec->line;
+    s->file = mem_str(scenario_cfg_file(sec));
+    s->line = scenario_cfg_line(sec, "");
     if (how < 0 || number_of(sec, "receive_buffer", 1u << 30, &s->receive_buffer) < 0)
         return -1;
     s->listen = (enum bench_listen)how;
@@ -383,7 +382,8 @@ static int scenario_of(cfg_t *sec, const char *path, struct bench_scenario *s)
         return -1;
     if (!s->messages)
         return complain(sec, "messages", "at least one");
-    ehlo_of(cfg_getsec(sec, "ehlo"), &s->ehlo);
+    if (ehlo_of(cfg_getsec(sec, "ehlo"), &s->ehlo) < 0)
+        return -1;
     tls_of(cfg_getsec(sec, "tls"), &s->tls);
     s->steps = mem_alloc((steps + 1) * sizeof *s->steps);
     for (; s->step_count < steps; s->step_count++)
@@ -474,18 +474,6 @@ static cfg_opt_t scenario_options[] = {
     CFG_SEC("expect", expect_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_END(),
 };
-/* Relative to the file where it stands. */
-int scenario_cfg_include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
-{
-    const char *slash = cfg->filename ? strrchr(cfg->filename, '/') : NULL, *path = argc == 1 ? argv[0] : "";
-    char *whole = slash && *path != '/' ? mem_printf("%.*s/%s", (int)(slash - cfg->filename), cfg->filename, path)
-                                        : mem_str(path);
-    int rc = argc == 1 ? cfg_include(cfg, opt, 1, (const char *[]){whole}) : -1;
-
-    free(whole);
-    return rc;
-}
-
 static cfg_opt_t file_options[] = {
     CFG_SEC("scenario", scenario_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_FUNC("include", scenario_cfg_include),
@@ -498,7 +486,7 @@ static cfg_opt_t text_options[] = {
     CFG_END(),
 };
 
-static int add(struct bench_catalogue *c, cfg_t *sec, const char *path)
+static int add(struct bench_catalogue *c, cfg_t *sec)
 {
     struct bench_scenario s = {0};
 
@@ -506,7 +494,7 @@ static int add(struct bench_catalogue *c, cfg_t *sec, const char *path)
         return complain(sec, "scenario", "its name: letters, digits, dot, minus, underscore; at most 64");
     if (bench_catalogue_find(c, cfg_title(sec)))
         return complain(sec, cfg_title(sec), "a scenario of that name is there already");
-    if (scenario_of(sec, path, &s) < 0) {
+    if (scenario_of(sec, &s) < 0) {
         bench_scenario_free(&s);
         return -1;
     }
@@ -518,85 +506,25 @@ static int add(struct bench_catalogue *c, cfg_t *sec, const char *path)
     return 0;
 }
 
-/* libconfuse takes the end of the text for the end of every section that is open, so half a file would be half a scenario;
- * and a string that is open stays open in the next text that it reads. Braces outside of strings and comments are
- * counted. */
-static int is_whole(const char *name, const char *text, size_t n, struct err *e)
-{
-    int depth = 0;
-    char quote = '\0';
-
-    if (memchr(text, '\0', n))
-        return err_set(e, "%s: there is a NUL in it", name);
-    for (size_t i = 0; i < n; i++) {
-        char c = text[i], next = i + 1 < n ? text[i + 1] : '\0';
-
-        if (quote == '*' ? c == '*' && next == '/' : quote == '#' ? c == '\n' : quote && c == quote)
-            quote = '\0';
-        else if (quote && quote != '#' && quote != '*' && c == '\\')
-            i++;
-        else if (!quote && (c == '#' || (c == '/' && next == '/')))
-            quote = '#';
-        else if (!quote && c == '/' && next == '*')
-            quote = '*';
-        else if (!quote && (c == '"' || c == '\''))
-            quote = c;
-        else if (!quote)
-            depth += (c == '{') - (c == '}');
-    }
-    if (quote && quote != '#')
-        return err_set(e, "%s: a %s is missing", name, quote == '*' ? "*/" : quote == '"' ? "\"" : "'");
-    return depth > 0 ? err_set(e, "%s: a } is missing", name) : 0;
-}
-
-int scenario_cfg_is_whole(const char *path, struct err *e)
-{
-    FILE *f = fopen(path, "re");
-    struct buf b = {0};
-    size_t n;
-    int rc;
-
-    if (!f)
-        return err_set(e, "%s: %s", path, strerror(errno));
-    while ((n = fread(buf_space(&b, 65536), 1, 65536, f)) > 0)
-        buf_added(&b, n);
-    fclose(f);
-    n = b.len;
-    rc = is_whole(path, buf_str(&b), n, e);
-    buf_clear(&b);
-    return rc;
-}
-
-int scenario_cfg_take(struct bench_catalogue *c, cfg_t *cfg, const char *path)
+int scenario_cfg_take(struct bench_catalogue *c, cfg_t *cfg)
 {
     unsigned before = c->count;
     int rc = 0;
 
     for (unsigned i = 0; rc == 0 && i < cfg_size(cfg, "scenario"); i++)
-        rc = add(c, cfg_getnsec(cfg, "scenario", i), path);
+        rc = add(c, cfg_getnsec(cfg, "scenario", i));
     while (rc < 0 && c->count > before)
         bench_scenario_free(&c->list[--c->count]);
     return rc;
 }
 
-/* What stands in cfg, which is freed. parsed: what libconfuse says of it. */
-static int take_all(struct bench_catalogue *c, cfg_t *cfg, int parsed, const char *path)
+/* What stands in cfg, which is freed, if it could be parsed. */
+static int take_all(struct bench_catalogue *c, cfg_t *cfg, int parsed)
 {
-    int rc = parsed == CFG_SUCCESS ? scenario_cfg_take(c, cfg, path) : -1;
+    int rc = parsed == 0 ? scenario_cfg_take(c, cfg) : -1;
 
     cfg_free(cfg);
     return rc;
-}
-
-void scenario_cfg_begin(cfg_t *cfg, struct err *e)
-{
-    loading = e;
-    cfg_set_error_function(cfg, on_error);
-}
-
-int scenario_cfg_complain(cfg_t *sec, const char *option, const char *what)
-{
-    return complain(sec, option, what);
 }
 
 cfg_opt_t *scenario_cfg_options(void)
@@ -606,37 +534,16 @@ cfg_opt_t *scenario_cfg_options(void)
 
 int bench_scenario_load(struct bench_catalogue *c, const char *path, struct err *e)
 {
-    cfg_t *cfg;
-    int rc;
+    cfg_t *cfg = cfg_init(file_options, CFGF_NONE);
 
-    if (scenario_cfg_is_whole(path, e) < 0)
-        return -1;
-    cfg = cfg_init(file_options, CFGF_NONE);
-    scenario_cfg_begin(cfg, e);
-    err_set(e, "%s: cannot be read", path);
-    rc = cfg_parse(cfg, path);
-    if (rc == CFG_FILE_ERROR)
-        err_set(e, "%s: %s", path, strerror(errno));
-    return take_all(c, cfg, rc, path);
+    return take_all(c, cfg, scenario_cfg_parse(cfg, path, e));
 }
 
 int bench_scenario_load_text(struct bench_catalogue *c, const char *name, const char *text, struct err *e)
 {
-    cfg_t *cfg;
+    cfg_t *cfg = cfg_init(text_options, CFGF_NONE);
 
-    if (is_whole(name, text, strlen(text), e) < 0)
-        return -1;
-    cfg = cfg_init(text_options, CFGF_NONE);
-    scenario_cfg_begin(cfg, e);
-    err_set(e, "%s: cannot be read", name);
-    if (take_all(c, cfg, cfg_parse_buf(cfg, text), name) == 0)
-        return 0;
-    if (strncmp(e->text, "[buf]", 5) == 0) { /* as libconfuse calls it */
-        struct err plain = *e;
-
-        err_set(e, "%s%s", name, plain.text + 5);
-    }
-    return -1;
+    return take_all(c, cfg, scenario_cfg_parse_text(cfg, name, text, e));
 }
 
 int bench_scenario_load_dir(struct bench_catalogue *c, const char *dir, struct err *e)

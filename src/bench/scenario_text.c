@@ -1,14 +1,12 @@
 #include "bench/scenario_text.h"
 
-#include <stdbool.h>
 #include <string.h>
-
-#include "base/text.h"
 
 #define NAMES 64u /* of one section; more are not compared */
 
 struct token {
-    char kind; /* 'w' a word or a string, a character of {}=,()+ itself, '\0' the end, '!' something that does not end */
+    char
+        kind; /* 'w' a word or a string, a character of {}=,()+ itself, '\0' the end, '!' something that does not end */
     struct span text;
     unsigned line;
 };
@@ -280,4 +278,68 @@ unsigned scenario_text_line(const char *text, size_t n, unsigned end, const char
         default:
             break;
         }
+}
+
+static void blank(char *from, const char *to)
+{
+    for (; from < to; from++)
+        if (*from != '\n')
+            *from = ' ';
+}
+
+void scenario_text_blank(char *text, size_t n)
+{
+    struct place p = {text, text + n, 1};
+
+    while (p.at < p.end) {
+        char *from = text + (p.at - text);
+        bool more = p.at + 1 < p.end;
+
+        if (*p.at == '"' || *p.at == '\'') {
+            (void)quoted(&p);
+        } else if (*p.at == '#' || (more && p.at[0] == '/' && p.at[1] == '/')) {
+            skip_line(&p);
+            blank(from, p.at);
+        } else if (more && p.at[0] == '/' && p.at[1] == '*') {
+            (void)skip_comment(&p);
+            blank(from, p.at);
+        } else {
+            p.at++;
+        }
+    }
+}
+
+bool scenario_text_include(const char *text, size_t n, size_t after, struct scenario_include *out)
+{
+    struct walk w = begin(text, n);
+    unsigned seen = 0; /* of: include ( name ) */
+    struct token t;
+
+    for (;;) {
+        enum event happened = step(&w, &t);
+
+        if (happened == UNENDED || happened == END || happened == TOO_MANY || happened == TOO_DEEP)
+            return false;
+        if (happened == SECTION_ENDS) {
+            w.depth--;
+            w.name.kind = '\0';
+        }
+        if (w.depth || w.list || happened == SECTION_ENDS) {
+            seen = 0;
+        } else if (t.kind == 'w' && span_is(t.text, "include") && (size_t)(t.text.p - text) >= after) {
+            out->from = (size_t)(t.text.p - text);
+            out->line = t.line;
+            seen = 1;
+        } else if (seen == 1 && t.kind == '(') {
+            seen = 2;
+        } else if (seen == 2 && t.kind == 'w') {
+            out->name = t.text;
+            seen = 3;
+        } else if (seen == 3 && t.kind == ')') {
+            out->to = (size_t)(w.place.at - text);
+            return true;
+        } else {
+            seen = 0;
+        }
+    }
 }

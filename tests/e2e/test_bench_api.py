@@ -159,8 +159,8 @@ class Api(DaemonTest):
                 ("PUT", "/v1/scenarios/a%20b", b"x", 400, "name"),
                 ("PUT", "/v1/scenarios/x", b'scenario "y" { }', 400, "must define"),
                 ("PUT", "/v1/scenarios/x", b'scenario "x" { } scenario "y" { }', 400, "must define"),
-                ("PUT", "/v1/scenarios/x", b'scenario "x" {\n stp { } }', 400, "x:2: no such option 'stp'; nearest: step"),
-                ("PUT", "/v1/scenarios/x", b'scenario "x" { doc = "open }', 400, "is missing"),
+                ("PUT", "/v1/scenarios/x", b'scenario "x" {\n stp { } }', 400, "x:2: stp: not an option of scenario; nearest: step"),
+                ("PUT", "/v1/scenarios/x", b'scenario "x" { doc = "open }', 400, "does not end"),
                 ("PUT", "/v1/scenarios/x", b'scenario "x" { doc = "\0" }', 400, "NUL"),
                 ("PUT", "/v1/scenarios/x", b'scenario "x" { tls { cert = "none" } }', 400, "none.pem"),
                 ("PUT", "/v1/scenarios/x", b'include("/etc/passwd") scenario "x" { }', 400, "include")):

@@ -1,4 +1,6 @@
+#include <glob.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -46,11 +48,112 @@ START_TEST(the_catalogue_is_whole)
 }
 END_TEST
 
+/* tests/tables/bench_scenario_errors: each file with what is said of it, file and line first. */
+START_TEST(what_is_wrong_is_told_to_the_letter)
+{
+    char here[4096], want[600];
+    glob_t g;
+
+    ck_assert_ptr_nonnull(getcwd(here, sizeof here));
+    ck_assert_int_eq(chdir(TESTS_DIR "/tables/bench_scenario_errors"), 0);
+    ck_assert_int_eq(glob("*.conf", 0, NULL, &g), 0);
+    ck_assert_uint_gt(g.gl_pathc, 40);
+    for (size_t i = 0; i < g.gl_pathc; i++) {
+        struct bench_catalogue c = {0};
+        char *path = mem_printf("%.*s.error", (int)strlen(g.gl_pathv[i]) - 5, g.gl_pathv[i]);
+        FILE *f = fopen(path, "re");
+        struct err e = {"nothing"};
+
+        ck_assert_msg(f && fgets(want, sizeof want, f), "%s", path);
+        want[strcspn(want, "\n")] = '\0';
+        fclose(f);
+        free(path);
+        ck_assert_msg(bench_scenario_load(&c, g.gl_pathv[i], &e) < 0, "%s", g.gl_pathv[i]);
+        ck_assert_str_eq(e.text, want);
+        ck_assert_uint_eq(c.count, 0);
+        bench_catalogue_free(&c);
+    }
+    globfree(&g);
+    ck_assert_int_eq(chdir(here), 0);
+}
+END_TEST
+
+START_TEST(a_file_in_a_file)
+{
+    struct bench_catalogue c = {0};
+    char dir[] = "/tmp/postern-scenario-XXXXXX", *main_file, *other;
+    struct err e;
+    FILE *f;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    main_file = mem_printf("%s/main.conf", dir);
+    other = mem_printf("%s/other.inc", dir);
+    f = fopen(main_file, "we");
+    fputs("# one\nscenario \"a\" { doc = \"no # comment, no include(\\\"x\\\")\" } include(\"other.inc\") // two\n"
+          "scenario \"b\" {\n step {\n  at = noop\n }\n}",
+          f);
+    fclose(f);
+    f = fopen(other, "we");
+    fputs("/* of\nthree */ scenario \"c\" { }", f);
+    fclose(f);
+    ck_assert_msg(bench_scenario_load(&c, main_file, &e) == 0, "%s", e.text);
+    ck_assert_uint_eq(c.count, 3);
+    ck_assert_str_eq(c.list[0].doc, "no # comment, no include(\"x\")");
+    ck_assert_str_eq(c.list[1].name, "c");
+    ck_assert_str_eq(c.list[1].file, other);
+    ck_assert_uint_eq(c.list[1].line, 2);
+    ck_assert_str_eq(c.list[2].file, main_file);
+    ck_assert_uint_eq(c.list[2].line, 3);
+    ck_assert_uint_eq(c.list[2].steps[0].line, 5);
+    bench_catalogue_free(&c);
+    unlink(main_file);
+    unlink(other);
+    rmdir(dir);
+    free(main_file);
+    free(other);
+}
+END_TEST
+
+/* A ladder of files, each with the next one inside. */
+START_TEST(too_many_files_in_files)
+{
+    struct bench_catalogue c = {0};
+    char dir[] = "/tmp/postern-scenario-XXXXXX";
+    struct err e;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    for (unsigned i = 0; i < 12; i++) {
+        char *path = mem_printf("%s/%u", dir, i);
+        FILE *f = fopen(path, "we");
+
+        fprintf(f, "include(\"%u\")\n", i + 1);
+        fclose(f);
+        free(path);
+    }
+    {
+        char *path = mem_printf("%s/0", dir);
+
+        ck_assert_int_lt(bench_scenario_load(&c, path, &e), 0);
+        ck_assert_msg(strstr(e.text, "/10:1 (included by") && strstr(e.text, "too many files inside of files"), "%s",
+                      e.text);
+        free(path);
+    }
+    for (unsigned i = 0; i < 12; i++) {
+        char *path = mem_printf("%s/%u", dir, i);
+
+        unlink(path);
+        free(path);
+    }
+    rmdir(dir);
+    bench_catalogue_free(&c);
+}
+END_TEST
+
 static const struct {
     const char *text, *says;
 } wrong[] = {
     {"scenario \"x\" { step { reply = {\"220 x\"} } }", "at which point"},
-    {"scenario \"x\" { step { at = lunch } }", "not a point"},
+    {"scenario \"x\" { step { at = lunch } }", "lunch"},
     {"scenario \"x\" { step { at = mail then = explode } }", "then"},
     {"scenario \"x\" { step { at = mail per = day } }", "per"},
     {"scenario \"x\" { step { at = mail raw = \"%0\" } }", "raw"},
@@ -63,7 +166,7 @@ static const struct {
     {"scenario \"x\" { messages = 0 }", "messages"},
     {"scenario \"x\" { messages = 21 }", "messages"},
     {"scenario \"x\" { colour = \"red\" }", "colour"},
-    {"scenario \"x\" { } scenario \"x\" { }", "x"},
+    {"scenario \"x\" { } scenario \"x\" { }", "second"},
     {"scenario \"x\" { expect somebody { } }", "opportunistic"},
     {"scenario \"x\" { step { at = mail", ""},
 };
@@ -131,8 +234,8 @@ static void acts(const struct bench_step *s, int64_t step_s, char out[11])
 /* `any` and a policy's own add up. */
 START_TEST(what_is_expected)
 {
-    static const char text[] = "scenario \"x\" { expect required { forbid = {\"a\"} wait = \"w\" } "
-                               "expect any { forbid = {\"b\"} demand = {\"c\"} undecided = \"u\" } }";
+    static const char text[] = "scenario \"x\" { expect required { forbid = {\"auth\"} wait = \"w\" } "
+                               "expect any { forbid = {\"mail\"} demand = {\"tls\"} undecided = \"u\" } }";
     char path[] = "/tmp/postern-scenario-XXXXXX";
     struct bench_catalogue c = {0};
     int fd = mkstemp(path);
@@ -144,12 +247,12 @@ START_TEST(what_is_expected)
     ck_assert_msg(bench_scenario_load(&c, path, &e) == 0, "%s", e.text);
     unlink(path);
     x = c.list[0].expect;
-    ck_assert_str_eq(x[BENCH_REQUIRED].forbid[0], "a");
-    ck_assert_str_eq(x[BENCH_REQUIRED].forbid[1], "b");
+    ck_assert_str_eq(x[BENCH_REQUIRED].forbid[0], "auth");
+    ck_assert_str_eq(x[BENCH_REQUIRED].forbid[1], "mail");
     ck_assert_str_eq(x[BENCH_REQUIRED].wait, "w");
-    ck_assert_str_eq(x[BENCH_VERIFIED].forbid[0], "b");
+    ck_assert_str_eq(x[BENCH_VERIFIED].forbid[0], "mail");
     ck_assert_ptr_null(x[BENCH_VERIFIED].forbid[1]);
-    ck_assert_str_eq(x[BENCH_VERIFIED].demand[0], "c");
+    ck_assert_str_eq(x[BENCH_VERIFIED].demand[0], "tls");
     ck_assert_ptr_null(x[BENCH_VERIFIED].wait);
     for (int p = 0; p < BENCH_POLICIES; p++)
         ck_assert(x[p].given && strcmp(x[p].undecided, "u") == 0);
@@ -242,4 +345,5 @@ START_TEST(counters_are_bounded)
 END_TEST
 
 SUITE_MAIN("scenario", chance_is_nobody_elses, counters_are_bounded, bytes, the_catalogue_is_whole, what_is_to_be_sent,
-           what_is_wrong_is_told, what_is_expected, counters, counted_apart)
+           what_is_wrong_is_told, what_is_wrong_is_told_to_the_letter, a_file_in_a_file, too_many_files_in_files,
+           what_is_expected, counters, counted_apart)
