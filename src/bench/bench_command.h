@@ -15,6 +15,7 @@ int bench_cmd_facts(const struct bench_options *o);
 int bench_cmd_show(const struct bench_options *o);
 int bench_cmd_pki(const struct bench_options *o);
 int bench_cmd_run(const struct bench_options *o);
+int bench_cmd_judge(const struct bench_options *o);
 int bench_cmd_transcript(const struct bench_options *o);
 
 #endif

@@ -14,6 +14,7 @@ static const struct {
 } commands[] = {
     {"serve", "", "listen, one port for each scenario or as a file says, until a signal", bench_cmd_serve},
     {"run", "-- CMD...", "play scenarios to a command, and judge what it did", bench_cmd_run},
+    {"judge", "", "judge a run anew, by the rules as they are now; nothing is played", bench_cmd_judge},
     {"sink", "[NAME]", "take mail as fast as it comes, and count it: nothing is written down", bench_cmd_sink},
     {"pki", "DIR", "make the certificates there", bench_cmd_pki},
     {"list", "[GLOB]", "the scenarios: name, section, what the server does", bench_cmd_list},
@@ -30,7 +31,7 @@ static void usage(FILE *f)
         fprintf(f, "  %-10s %-8s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
     fprintf(f, "\n");
     bench_options_help(f);
-    fprintf(f, "\nExit codes: 0 fine, 1 a scenario failed (run), 2 failure, 64 usage.\n");
+    fprintf(f, "\nExit codes: 0 fine, 1 a scenario failed (run, judge), 2 failure, 64 usage.\n");
 }
 
 int bench_options_catalogue(const struct bench_options *o, struct bench_catalogue *c)

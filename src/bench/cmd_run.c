@@ -87,6 +87,14 @@ static void fill(struct run *r)
     }
 }
 
+static void keep(struct run *r, const struct run_result *t)
+{
+    struct err e;
+
+    if (t->judged && run_result_write(t, r->policy, r->o->out, &e) < 0)
+        give_up(r, t->scenario->name, e.text);
+}
+
 static void on_tick(void *arg)
 {
     struct run *r = arg;
@@ -102,6 +110,7 @@ static void on_tick(void *arg)
 
             give_up(r, t->scenario->name, t->ended);
         }
+        keep(r, run_play_result(p));
         run_play_free(&r->plays[i]);
         r->active--;
     }
@@ -245,7 +254,7 @@ int bench_cmd_run(const struct bench_options *o)
         choose(&r, &c))
         rc = with_loop(&r);
     for (unsigned i = 0; i < r.report.count; i++)
-        free(r.results[i].log);
+        run_result_clear(&r.results[i]);
     free(r.results);
     bench_catalogue_free(&c);
     return rc;

@@ -23,8 +23,7 @@ struct run_play {
     char (*open)[24]; /* sessions that have not ended */
     unsigned open_count, open_cap;
     int64_t begun_us, until_us;
-    bool late, stopped, ended;
-    int code;
+    bool stopped, ended;
 };
 
 /* ---- its beginning */
@@ -79,17 +78,6 @@ static int open_port(struct run_play *p, struct err *e)
     return p->port ? 0 : -1;
 }
 
-static void want(struct run_play *p)
-{
-    bench_facts_want_messages(&p->facts, p->result->scenario->messages);
-    for (char **r = p->result->scenario->recipients; *r; r++) {
-        char *to = mem_printf("%s@%s", *r, RUN_MAIL_DOMAIN);
-
-        bench_facts_want(&p->facts, to);
-        free(to);
-    }
-}
-
 int run_play_start(struct run_play **out, const struct run_play_setup *s, struct err *e)
 {
     struct run_play *p = mem_alloc(sizeof *p);
@@ -98,6 +86,9 @@ int run_play_start(struct run_play **out, const struct run_play_setup *s, struct
 
     p->setup = *s;
     p->result = s->result;
+    p->result->played = true;
+    p->result->queue = s->options->queue;
+    p->result->timeout_s = s->options->timeout_s;
     p->log = log_of(s->options->out, s->result->scenario->name);
     rc = open_port(p, e);
     if (rc == 0) {
@@ -106,7 +97,7 @@ int run_play_start(struct run_play **out, const struct run_play_setup *s, struct
         for (size_t i = 0; words[i]; i++)
             free(words[i]);
     }
-    want(p);
+    run_result_want(&p->facts, s->result->scenario);
     p->begun_us = clock_now().mono_us;
     p->until_us = p->begun_us + s->options->timeout_s * INT64_C(1000000);
     if (rc < 0)
@@ -181,40 +172,17 @@ static void tell_end(struct run_play *p)
     char how[40], tail[140];
     int signal;
 
-    p->code = run_command_status(p->command, &signal);
+    t->code = run_command_status(p->command, &signal);
     if (signal)
         snprintf(how, sizeof how, "ended by signal %d", signal);
     else
-        snprintf(how, sizeof how, "exit %d", p->code);
+        snprintf(how, sizeof how, "exit %d", t->code);
     run_log_tail(p->log, tail, sizeof tail);
     snprintf(t->ended, sizeof t->ended, "%s%s%s", how, *tail ? ": " : "", tail);
     if (*tail)
         t->log = mem_str(p->log);
     else
         (void)unlink(p->log);
-}
-
-/* What nobody came for is told, too: it is most often in what the command said. */
-static void judge(struct run_play *p)
-{
-    struct run_result *t = p->result;
-    struct bench_verdict *v = &t->verdict;
-
-    if (!p->setup.options->queue && !p->late) /* exit 0: all was delivered */
-        bench_facts_claim(&p->facts, p->code == 0);
-    bench_judge(v, t->scenario, p->setup.policy, &p->facts, !p->setup.options->queue && !p->late);
-    t->judged = true;
-    if (p->late && v->result != BENCH_FAIL) {
-        v->result = BENCH_UNDECIDED;
-        snprintf(v->why, sizeof v->why, "the command did not end within %u s%s", p->setup.options->timeout_s,
-                 t->sessions ? "" : ", and nobody came");
-    } else if (v->result == BENCH_UNDECIDED && !t->sessions) {
-        char *all =
-            mem_printf("%s; %s%s%s%s", v->why, t->ended, t->log ? " (" : "", t->log ? t->log : "", t->log ? ")" : "");
-
-        snprintf(v->why, sizeof v->why, "%s", all);
-        free(all);
-    }
 }
 
 bool run_play_tick(struct run_play *p, int64_t now_us)
@@ -227,15 +195,15 @@ bool run_play_tick(struct run_play *p, int64_t now_us)
     if (now_us < p->until_us)
         return false;
     if (!p->ended) {
-        run_command_stop(p->command, p->late || p->stopped);
-        p->late = true;
+        run_command_stop(p->command, p->result->late || p->stopped);
+        p->result->late = true;
         p->until_us = now_us + GRACE_US;
         return false;
     }
     p->result->seconds = (double)(now_us - p->begun_us) / 1e6;
     bench_port_end_sessions(p->port);
     if (!p->stopped && !run_play_lacks(p))
-        judge(p);
+        run_result_judge(p->result, p->setup.policy, &p->facts);
     return true;
 }
 
@@ -255,5 +223,5 @@ const struct run_result *run_play_result(const struct run_play *p)
 
 bool run_play_lacks(const struct run_play *p)
 {
-    return p->ended && p->code == LACKS;
+    return p->ended && p->result->code == LACKS;
 }

@@ -4,20 +4,7 @@
 
 #include <stdio.h>
 
-#include "bench/verdict.h"
-
-#define RUN_SIDS 50u
-
-struct run_result {
-    const struct bench_scenario *scenario;
-    struct bench_verdict verdict;
-    bool judged;
-    char sids[RUN_SIDS][24]; /* of its sessions, the first ones */
-    unsigned sessions;
-    char *log;       /* what the command printed; NULL: nothing */
-    char ended[200]; /* how the command did: "exit 1: ..."; "": it was not run */
-    double seconds;
-};
+#include "bench/run_result.h"
 
 struct run_report {
     const char *out; /* directory of the transcripts */

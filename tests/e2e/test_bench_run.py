@@ -121,6 +121,20 @@ class Run(DaemonTest):
         self.assertGreater(len(one), 8)
         self.assertEqual({r.split()[1] for r in one}, {"pass", "FAIL"})
 
+    def test_judged_anew(self):
+        """The same by the same rules; and by others what they say, without another session."""
+        rows = lambda out: [l for l in out.splitlines() if re.match(r"(starttls\.|good)", l)]
+        first = self.bench("--", sys.executable, SENDER, "clear-anyway", only="starttls.a*,good")
+        words = ("--policy", "required", "--out", self.dir / "out")
+        again = run(BENCH, "judge", "--catalogue", CATALOGUE, *words, check=False)
+        self.assertEqual((rows(again.out), again.returncode), (rows(first.out), 1))
+        shutil.copytree(CATALOGUE, self.dir / "rules")
+        good = self.dir / "rules" / "good.conf"
+        good.write_text(good.read_text().replace("forbid = {", 'forbid = {"tls", '))
+        changed = run(BENCH, "judge", "--catalogue", self.dir / "rules", *words, "--only", "good", check=False)
+        self.assertRegex(changed.out, r"(?m)^good +FAIL +(\S+) +tls: line \d+ of \1$")
+        self.assertEqual(changed.returncode, 1)
+
     def test_what_the_command_says_is_kept(self):
         done = self.bench("--verbose", "--", "sh", "-c", "echo $BENCH_SCENARIO; echo 'no \033 such' >&2; exit 3", only="good,starttls.absent")
         self.assertEqual(done.returncode, 0)
@@ -178,14 +192,14 @@ class Run(DaemonTest):
 
     def test_for_ci_undecided_and_unavailable(self):
         junit, file = self.dir / "out.xml", self.dir / "mine.conf"
-        file.write_text('scenario "a#b" { unavailable = "no <&> \x01 here" }\nscenario "c" { }\n')
-        done = self.bench("--scenario", file, "--junit", junit, "--tap", "--", "true", only="a#b,c")
+        file.write_text('scenario "a-b" { unavailable = "no <&> # \x01 here" }\nscenario "c" { }\n')
+        done = self.bench("--scenario", file, "--junit", junit, "--tap", "--", "true", only="a-b,c")
         self.assertEqual(done.returncode, 0)
-        self.assertEqual([(ok, name) for ok, name, _ in tap_points(done.out)], [(True, "a.b"), (True, "c")])
+        self.assertEqual([(ok, name) for ok, name, _ in tap_points(done.out)], [(True, "a-b"), (True, "c")])
         self.assertEqual(done.out.count(" # SKIP undecided: "), 2)
         skipped = xml.etree.ElementTree.parse(junit).getroot().findall("testcase/skipped")
         self.assertEqual(len(skipped), 2)
-        self.assertRegex(skipped[0].get("message"), "not available: no <&> . here")
+        self.assertRegex(skipped[0].get("message"), "not available: no <&> # . here")
 
 
 def tap_points(text):

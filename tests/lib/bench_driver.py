@@ -16,7 +16,7 @@ RCPTS, MESSAGES = os.environ["BENCH_RCPTS"].split(), os.environ["BENCH_MESSAGES"
 SENDER = "sender@example.org"
 PATIENCE = 6  # seconds that a sender waits for an answer: RFC 5321 4.5.3.2 wants minutes, a test does not
 TRIES = 3  # the first one, and two runs of the queue
-GAP = 1  # seconds between them
+GAP = 2  # seconds between them; a flush is not the sender's own haste
 SECONDS = 40  # after which nothing is tried any more
 
 
@@ -64,7 +64,8 @@ def empty_the_queue(is_empty, is_idle, flush):
 
 
 def finish(empty, log, telling, failed):
-    """Exit 0: all was delivered; 69: some of it came back; 75: some of it is left. The sender's own log is printed, and once more, as the last line, what it told last of the mail."""
+    """Exit 0: all was delivered; 69: some of it came back; 75: some of it is left. The sender's own log is printed, and once more, as
+    the last line, what it told last of the mail."""
     print(log)
     print("\n".join([l for l in log.splitlines() if re.search(telling, l)][-1:]))
     sys.exit(75 if not empty else 69 if re.search(failed, log) else 0)
