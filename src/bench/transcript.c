@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "bench/lint.h"
 #include "bench/seen.h"
 #include "bench/transcript_files.h"
 #include "bench/transcript_line.h"
@@ -18,6 +19,7 @@ struct transcript_book {
     struct transcript_files *files; /* NULL: none */
     struct transcript *open;
     struct seen *messages;
+    struct lint_book *lint;
     uint64_t run, sessions;
     bool keep_auth;
     void (*fn)(void *arg, const json_t *line);
@@ -36,6 +38,7 @@ struct transcript {
     int64_t begun_us, last_us; /* last: when something was sent or came */
     bool in_tls, after_auth, quit;
     struct message_digest *digest; /* of the content that is coming */
+    struct lint *lint;
 };
 
 /* ---- the book */
@@ -49,6 +52,7 @@ int transcript_book_open(struct transcript_book **out, const struct transcript_b
     *out = NULL;
     b->keep_auth = s->keep_auth;
     b->messages = seen_new(MESSAGES);
+    b->lint = lint_book_new();
     if (s->dir && transcript_files_open(&b->files, &files, e) < 0) {
         transcript_book_close(&b);
         return -1;
@@ -66,6 +70,7 @@ void transcript_book_close(struct transcript_book **bp)
         return;
     transcript_files_close(&b->files);
     seen_free(&b->messages);
+    lint_book_free(&b->lint);
     free(b);
     *bp = NULL;
 }
@@ -137,9 +142,16 @@ static json_t *address(const struct addr *a)
     return json_pack("{s:s,s:i}", "ip", addr_ip_text(a, text), "port", (int)addr_port(a));
 }
 
+static void on_lint(void *arg, enum lint_id id, const char *detail, unsigned seq)
+{
+    line(arg, "lint", json_pack("{s:s,s:s,s:I}", "id", lint_name(id), "detail", detail, "shown_by", (json_int_t)seq));
+}
+
 struct transcript *transcript_begin(struct transcript_book *b, const struct transcript_start *s)
 {
     struct transcript *t;
+    char client[ADDR_TEXT];
+    struct lint_setup lint = {.book = b->lint, .lease = s->lease, .scenario = s->scenario, .fn = on_lint};
     struct now now;
 
     if (!b->files && !b->fn)
@@ -157,6 +169,9 @@ struct transcript *transcript_begin(struct transcript_book *b, const struct tran
     if (t->next)
         t->next->link = &t->next;
     b->open = t;
+    lint.client = addr_ip_text(s->peer, client);
+    lint.arg = t;
+    t->lint = lint_new(&lint);
     line(t, "session_start",
          json_pack("{s:I,s:s,s:s,s:s,s:o,s:o,s:I}", "ts", (json_int_t)now.real_us, "scenario", s->scenario, "lease",
                    s->lease, "listener", s->listener, "peer", address(s->peer), "local", address(s->local), "seed",
@@ -220,6 +235,7 @@ static const char *known(struct transcript *t, const struct message_digest_resul
 static void message(struct transcript *t, const struct bench_event *ev)
 {
     struct message_digest_result d = {.size = 0};
+    struct lint_message m = {.declared = ev->envelope->size_declared, .given = ev->envelope->size_given};
     char mid[SEEN_TEXT], before[SEEN_TEXT];
 
     if (!t->digest)
@@ -228,13 +244,15 @@ static void message(struct transcript *t, const struct bench_event *ev)
         message_digest_end(t->digest, ev->body->eod_octets, &d);
     message_digest_free(&t->digest);
     snprintf(mid, sizeof mid, "%s.%u", t->id, ++t->messages);
-    line(t, "message", transcript_line_message(ev, &d, mid, known(t, &d, mid, ev->accepted, before)));
+    m.before = known(t, &d, mid, ev->accepted, before);
+    m.size = d.size;
+    line(t, "message", transcript_line_message(ev, &d, mid, m.before));
+    lint_message(t->lint, &m, t->seq);
 }
 
-void transcript_event(struct transcript *t, const struct bench_event *ev)
+/* The line that the event makes. */
+static void tell(struct transcript *t, const struct bench_event *ev)
 {
-    if (!t)
-        return;
     switch (ev->kind) {
     case BENCH_EV_RECV:
         received(t, ev);
@@ -245,9 +263,6 @@ void transcript_event(struct transcript *t, const struct bench_event *ev)
         line(t, "send", transcript_line_send(ev));
         break;
     case BENCH_EV_HELLO:
-        line(t, "lint",
-             json_pack("{s:s,s:s,s:i}", "id", "client-hello-in-clear", "detail", "nobody had agreed to TLS", "shown_by",
-                       (int)t->seq));
         break;
     case BENCH_EV_FAULT:
         line(t, "fault", transcript_line_fault(ev, t->seed));
@@ -275,12 +290,39 @@ void transcript_event(struct transcript *t, const struct bench_event *ev)
     }
 }
 
+static int64_t now_s(void)
+{
+    return clock_now().mono_us / 1000000;
+}
+
+/* What no line was made for is shown by the line of the lint itself. */
+void transcript_event(struct transcript *t, const struct bench_event *ev)
+{
+    if (!t)
+        return;
+    tell(t, ev);
+    lint_event(t->lint, ev, t->seq + (ev->kind == BENCH_EV_HELLO), now_s());
+}
+
+static void lint_hello(struct transcript *t, const json_t *hello)
+{
+    const char *versions[16] = {NULL}, *sni = json_string_value(json_object_get(hello, "sni"));
+    const json_t *list = json_object_get(hello, "versions");
+
+    for (size_t i = 0; i < json_array_size(list) && i < 15; i++)
+        versions[i] = json_string_value(json_array_get(list, i));
+    lint_client_hello(t->lint, sni ? sni : "", versions, t->seq);
+}
+
 void transcript_note(struct transcript *t, const char *event, json_t *fields)
 {
-    if (t)
+    if (t) {
+        json_incref(fields);
         line(t, event, fields);
-    else
-        json_decref(fields);
+        if (strcmp(event, "client_hello") == 0)
+            lint_hello(t, fields);
+    }
+    json_decref(fields);
 }
 
 void transcript_end(struct transcript **tp, const char *by, const char *reason)
@@ -289,6 +331,7 @@ void transcript_end(struct transcript **tp, const char *by, const char *reason)
 
     if (!t)
         return;
+    lint_end(t->lint, strcmp(by, "client") == 0 && (!reason || strcmp(reason, "tls") != 0), t->seq, now_s());
     line(t, "session_end",
          json_pack("{s:s,s:s,s:I,s:I,s:I,s:I}", "by", by, "reason",
                    reason    ? reason
@@ -303,6 +346,7 @@ void transcript_end(struct transcript **tp, const char *by, const char *reason)
     if (t->next)
         t->next->link = t->link;
     message_digest_free(&t->digest);
+    lint_free(&t->lint);
     free(t->lease);
     free(t);
     *tp = NULL;
