@@ -86,6 +86,7 @@ int main(int argc, char **argv)
 
     o.catalogue = catalogue_beside(beside, sizeof beside);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk, and hinders nobody */
     if (argc >= 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)) {
         usage(stdout);
         return 0;
