@@ -114,7 +114,7 @@ class Kept(DaemonTest):
         self.assertEqual(self.stop(), "")
         events = transcripts.check_dir(self, self.out)
         self.assertEqual(events["session_start"], 9)
-        for path in self.out.glob("*"):
+        for path in (p for p in self.out.rglob("*") if p.is_file()):
             text = path.read_text()
             for s in secrets + b64 + word:
                 self.assertNotIn(s, text, path)
