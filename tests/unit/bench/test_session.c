@@ -555,6 +555,31 @@ START_TEST(answers_that_are_due_together)
 }
 END_TEST
 
+/* Who sends and does not read has little done for him until he reads; nothing is lost then. */
+START_TEST(answers_that_nobody_takes)
+{
+    static char text[60001];
+    struct bench_do d;
+    unsigned answers = 0;
+    size_t most = 0;
+    struct rig r;
+
+    begin_heard_by(&r, NULL, 0, NULL);
+    for (unsigned i = 0; i < 7500; i++)
+        memcpy(text + 8 * i, "EHLO x\r\n", 8);
+    bench_session_feed(r.s, text, strlen(text), 0);
+    for (bench_session_next(r.s, &d); d.kind != BENCH_DO_WAIT; bench_session_next(r.s, &d)) {
+        ck_assert_int_eq(d.kind, BENCH_DO_SEND);
+        most = d.bytes.n > most ? d.bytes.n : most;
+        for (size_t i = 4; i + 4 <= d.bytes.n; i++)
+            answers += memcmp(d.bytes.p + i, "250 ", 4) == 0;
+    }
+    ck_assert_uint_eq(answers, 7500);
+    ck_assert_uint_lt(most, 30000);
+    end_rig(&r);
+}
+END_TEST
+
 /* Messages are counted with and without somebody who listens. */
 START_TEST(messages_are_counted)
 {
@@ -573,9 +598,10 @@ START_TEST(messages_are_counted)
 }
 END_TEST
 
-SUITE_MAIN("bench_session", a_client_hello_that_nobody_asked_for, answers_that_are_due_together, messages_are_counted,
-           a_correct_server, order_is_kept, every_near_end_of_data_is_content, what_is_near_an_end_is_seen,
-           what_is_right_is_near_nothing, starttls_and_what_stood_behind_it, steps_act, in_pieces_and_drops,
-           cut_anywhere, what_is_offered_is_taken, what_was_said_is_what_is_offered, one_answer_to_each_chunk,
-           a_step_at_bdat_is_for_the_last_chunk_too, turned_away, held_back_and_once_more, a_flood_has_an_end,
-           split_unread_and_stored, by_its_own_name, too_many_at_once, counted_for_each_session)
+SUITE_MAIN("bench_session", a_client_hello_that_nobody_asked_for, answers_that_are_due_together,
+           answers_that_nobody_takes, messages_are_counted, a_correct_server, order_is_kept,
+           every_near_end_of_data_is_content, what_is_near_an_end_is_seen, what_is_right_is_near_nothing,
+           starttls_and_what_stood_behind_it, steps_act, in_pieces_and_drops, cut_anywhere, what_is_offered_is_taken,
+           what_was_said_is_what_is_offered, one_answer_to_each_chunk, a_step_at_bdat_is_for_the_last_chunk_too,
+           turned_away, held_back_and_once_more, a_flood_has_an_end, split_unread_and_stored, by_its_own_name,
+           too_many_at_once, counted_for_each_session)
