@@ -154,6 +154,23 @@ static void try_password(const struct conf_building *b, const struct conf_raw_se
     free(path);
 }
 
+/* Kept by whoever reads for us; what is in it is judged by those who know certificates. */
+static void try_ca(const struct conf_building *b, const struct conf_raw_section *sec)
+{
+    const struct conf_raw_setting *s = conf_raw_find(sec, "ca-file");
+    char *path, *text = NULL;
+    struct err e = {""};
+    size_t len = 0;
+
+    if (!s || s->bad)
+        return;
+    path = conf_path_join(s->file, s->values[0].text);
+    if (b->reader->read(b->reader->arg, path, &text, &len, &e) < 0)
+        conf_build_error(b, s, 0, NULL, "%s", e.text);
+    free(text);
+    free(path);
+}
+
 static void pair(const struct conf_building *b, const struct conf_raw_section *sec)
 {
     const struct conf_raw_setting *user = conf_raw_find(sec, "user"), *password = conf_raw_find(sec, "password-file");
@@ -213,6 +230,7 @@ static void build(const struct conf_building *b, const struct conf_raw_section *
     d->path = NULL;
     next_address(b, sec, d);
     choose_tls(b, sec, d);
+    try_ca(b, sec);
     pair(b, sec);
 }
 

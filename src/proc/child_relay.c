@@ -23,11 +23,20 @@ struct reading {
     struct dns *dns;
 };
 
-static int trust_of(const struct conf_delivery *d, struct relay_route *r, struct err *e)
+/* As it was read for this generation: a file half-edited on the disk must not keep a relay that died from coming back. */
+static int trust_of(const struct generation *g, const struct conf_delivery *d, struct relay_route *r, struct err *e)
 {
-    if (!d->next.ca_file || tls_client_new(&r->trust, d->next.ca_file, e) == 0)
+    char *pem = NULL;
+    size_t len;
+    int rc;
+
+    if (!d->next.ca_file)
         return 0;
-    return err_wrap(e, "delivery \"%s\": ca-file", d->title);
+    rc = generation_file(g, d->next.ca_file, &pem, &len, e);
+    if (rc == 0)
+        rc = tls_client_new_pem(&r->trust, pem, len, e);
+    free(pem);
+    return rc < 0 ? err_wrap(e, "delivery \"%s\": ca-file", d->title) : 0;
 }
 
 static int password_of(const struct generation *g, const struct conf_delivery *d, struct relay_route *r, struct err *e)
@@ -65,7 +74,7 @@ static int make_route(const struct generation *g, const struct conf_delivery *d,
                               .port = n->port};
     if (d->type == CONF_DELIVERY_MX)
         r->port = 25;
-    return trust_of(d, r, e) < 0 || password_of(g, d, r, e) < 0 ? -1 : 0;
+    return trust_of(g, d, r, e) < 0 || password_of(g, d, r, e) < 0 ? -1 : 0;
 }
 
 static int make_dns(struct reading *x, struct err *e)

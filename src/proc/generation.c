@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "proc/memfd.h"
 #include "proc/watch.h"
+#include "tls/tls_client.h"
 
 #define SECOND INT64_C(1000000)
 #define NOT_FINISHED (5 * SECOND) /* chain and key are written one after the other */
@@ -141,6 +142,23 @@ static void look_at_secrets(struct builder *b)
     look_at_secret(b, c->users, "users");
     for (unsigned i = 0; i < c->delivery_count; i++)
         look_at_secret(b, c->deliveries[i].next.password_file, "password-file");
+}
+
+/* What the relay would not start with is told now. */
+static void try_ca(struct builder *b, const char *path)
+{
+    struct tls_client *t = NULL;
+    char *pem = NULL;
+    struct err e;
+    size_t len;
+
+    if (!path || generation_file(b->g, path, &pem, &len, &e) < 0) /* one that cannot be read was told */
+        return;
+    if (tls_client_new_pem(&t, pem, len, &e) < 0)
+        conf_problem_add(b->p, false, path, 0, "ca-file", "it must hold the certificate of the CA, in PEM form", "%s",
+                         e.text);
+    tls_client_free(&t);
+    free(pem);
 }
 
 /* ---- certificates */
@@ -410,6 +428,8 @@ int generation_build(struct generation **out, enum generation_mode mode, const c
         return -1;
     }
     look_at_secrets(&b);
+    for (unsigned i = 0; i < g->conf->delivery_count; i++)
+        try_ca(&b, g->conf->deliveries[i].next.ca_file);
     g->equal_to_last = true;
     g->slots = mem_alloc(sizeof *g->slots * (g->conf->certificate_count + 1));
     g->known = mem_alloc(sizeof *g->known * (g->conf->certificate_count + 1));

@@ -1,6 +1,8 @@
 #include "tls/tls_client.h"
 
+#include <limits.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +54,44 @@ int tls_client_new(struct tls_client **out, const char *ca_file, struct err *e)
     tls_client_free(&c);
     return ca_file ? err_set(e, "%s: trusted certificates cannot be read: %s", ca_file, why)
                    : err_set(e, "TLS for connections to other servers cannot be set up: %s", why);
+}
+
+/* How many; -1: something in it is broken. */
+static int trust_pem(SSL_CTX *ctx, const char *pem, size_t len)
+{
+    BIO *bio = BIO_new_mem_buf(pem, (int)len);
+    bool good = bio != NULL;
+    int count = 0;
+    X509 *x;
+
+    while (good && (x = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL))) {
+        good = X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), x) == 1;
+        X509_free(x);
+        count++;
+    }
+    good = good && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE; /* the end of the text */
+    BIO_free(bio);
+    return good ? count : -1;
+}
+
+int tls_client_new_pem(struct tls_client **out, const char *pem, size_t len, struct err *e)
+{
+    struct tls_client *c = mem_alloc(sizeof *c);
+    char why[256];
+    int count;
+
+    c->ctx = context();
+    ERR_clear_error();
+    count = c->ctx && len <= INT_MAX ? trust_pem(c->ctx, pem, len) : -1;
+    if (count > 0) {
+        ERR_clear_error();
+        *out = c;
+        return 0;
+    }
+    tls_error_text(why, sizeof why);
+    tls_client_free(&c);
+    return count == 0 ? err_set(e, "it holds no certificate in PEM form")
+                      : err_set(e, "a certificate in it cannot be read: %s", why);
 }
 
 void tls_client_free(struct tls_client **c)

@@ -34,6 +34,8 @@ struct tls_target {
 struct tls_client; /* per process: parameters and trusted CAs */
 /* ca_file: PEM, NULL: the machine's own CAs. Read here, so before the sandbox. -1 and e. */
 int tls_client_new(struct tls_client **out, const char *ca_file, struct err *e);
+/* The same with a PEM file's text. -1 and e: no certificate in it, or one that is broken. */
+int tls_client_new_pem(struct tls_client **out, const char *pem, size_t len, struct err *e);
 void tls_client_free(struct tls_client **c);
 
 /* Attach, shake hands, read and write as with a server's connection. A certificate that is not as it must be fails the

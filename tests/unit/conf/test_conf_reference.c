@@ -124,7 +124,7 @@ static const char *company(const struct conf_option *o)
 /* Files that are not there. */
 static bool needs_a_file(const char *option)
 {
-    static const char *const names[] = {"chain", "key", "file", "password-file", "users"};
+    static const char *const names[] = {"chain", "key", "file", "password-file", "ca-file", "users"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (option && strcmp(names[i], option) == 0)

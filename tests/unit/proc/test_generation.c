@@ -158,6 +158,38 @@ START_TEST(secrets_that_everybody_may_read)
 }
 END_TEST
 
+/* The relay would not start with it; and after a death the file of before counts, whatever the disk holds. */
+START_TEST(a_ca_file_is_tried)
+{
+    struct conf_problems p = {0};
+    struct generation *g = NULL, *next;
+    char *text;
+
+    set_up();
+    text = mem_printf(STARTTLS_LISTENER "\ndelivery \"out\" { type = smtp address = \"mail.example.net\" tls = verify "
+                                        "ca-file = \"%s\" }\n",
+                      in_set("ca.pem"));
+    write_conf(text);
+    free(text);
+    text = get("cert.pem");
+    put("ca.pem", text);
+    g = build(GENERATION_FULL, NULL);
+    ck_assert_ptr_nonnull(g);
+    text[strlen(text) / 2] = '\0';
+    put("ca.pem", text);
+    free(text);
+    ck_assert_int_lt(generation_build(&next, GENERATION_FULL, in_set("postern.conf"), &g->snapshot, &p), 0);
+    ck_assert_uint_eq(p.errors, 1);
+    ck_assert_str_eq(p.list[0].file, in_set("ca.pem"));
+    conf_problems_free(&p);
+    next = build(GENERATION_SNAPSHOT, &g->snapshot);
+    ck_assert_ptr_nonnull(next);
+    generation_free(&next);
+    generation_free(&g);
+    tear_down();
+}
+END_TEST
+
 START_TEST(problems_all_at_once)
 {
     struct conf_problems p = {0};
@@ -477,6 +509,7 @@ int main(void)
     tcase_add_test(t, hostname_of_the_listener);
     tcase_add_test(t, list_with_a_long_path);
     tcase_add_test(t, secrets_that_everybody_may_read);
+    tcase_add_test(t, a_ca_file_is_tried);
     tcase_add_test(t, problems_all_at_once);
     tcase_add_test(t, mended);
     tcase_add_test(t, renewed);
