@@ -21,10 +21,10 @@ json_t *api_lease_json(const struct api *a, const struct lease *l, bool over)
     json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:i,s:s,s:s,s:s,s:b,s:I,s:i,s:i,s:i,s:i,s:i,s:o}", "id", l->id, "name",
                           l->name, "scenario", l->scenario->name, "host", a->setup.hostname, "ip",
                           addr_ip_text(&l->address, ip), "port", (int)addr_port(&l->address), "domain", domain, "rcpt",
-                          rcpt, "ca", ca, "implicit", l->scenario->tls.implicit, "seed", (json_int_t)l->seed,
-                          "expires_s", (int)(left > 0 ? left / 1000000 : 0), "sessions", (int)l->sessions, "open",
-                          (int)(l->sessions - l->ended), "messages", (int)l->messages, "accepted", (int)l->accepted,
-                          "verdict", verdict_of(l, over));
+                          rcpt, "ca", ca, "implicit", bench_told_implicit(l->scenario, false), "seed",
+                          (json_int_t)l->seed, "expires_s", (int)(left > 0 ? left / 1000000 : 0), "sessions",
+                          (int)l->sessions, "open", (int)(l->sessions - l->ended), "messages", (int)l->messages,
+                          "accepted", (int)l->accepted, "verdict", verdict_of(l, over));
 
     free(domain);
     free(rcpt);

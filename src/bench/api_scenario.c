@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "bench/api_own.h"
+#include "bench/bench_probe.h"
 #include "bench/scenario_json.h"
 
 /* ---- scenarios */
@@ -32,7 +33,7 @@ static int check(void *arg, const struct bench_scenario *sc, struct err *e)
 
     if (unknown)
         return err_set(e, "expect: \"%s\" is not a fact that is known here", unknown);
-    return bench_server_try(arg, sc, e);
+    return bench_probe(sc, e) < 0 ? -1 : bench_server_try(arg, sc, e);
 }
 
 static bool is_free(void *arg, const struct bench_scenario *sc)

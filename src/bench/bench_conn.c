@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "bench/bench_server_own.h"
-#include "bench/client_hello.h"
 
 #define READ_AT_ONCE 65536u
 #define SIZE_MOST ((uint64_t)1 << 30)
@@ -20,6 +19,7 @@ void bench_conn_end(struct bench_conn *c, const char *by, const char *reason)
     struct bench_port *p = c->port;
 
     p->server->totals.open--;
+    bench_conn_tls_end(c);
     if (c->session)
         bench_session_gone(c->session);
     mail_draft_free(&c->draft);
@@ -31,6 +31,7 @@ void bench_conn_end(struct bench_conn *c, const char *by, const char *reason)
     bench_tls_conn_free(&c->tls);
     bench_session_free(&c->session);
     buf_clear(&c->out);
+    buf_clear(&c->hello);
     close(c->fd);
     free(c);
     p->sessions--;
@@ -45,6 +46,15 @@ static void reset(struct bench_conn *c)
     bench_conn_end(c, "server", NULL);
 }
 
+/* Our side ends, theirs is read for a while: what lies unread would turn the end into a reset, and the last thing that was
+ * said (an alert, a reply) would be lost with it. */
+static void linger(struct bench_conn *c)
+{
+    c->deaf = true;
+    (void)shutdown(c->fd, SHUT_WR);
+    c->deadline_us = clock_now().mono_us + LINGER_US;
+}
+
 /* True: it is gone. */
 static bool obey_end(struct bench_conn *c, enum bench_then then)
 {
@@ -56,8 +66,7 @@ static bool obey_end(struct bench_conn *c, enum bench_then then)
     case BENCH_CLOSE:
         if (c->tls)
             bench_tls_close_notify(c->tls);
-        (void)shutdown(c->fd, SHUT_WR);
-        c->deadline_us = clock_now().mono_us + LINGER_US;
+        linger(c);
         return false;
     case BENCH_CUT:
         bench_conn_end(c, "server", NULL);
@@ -75,7 +84,33 @@ static bool obey_end(struct bench_conn *c, enum bench_then then)
 
 static void want(struct bench_conn *c)
 {
-    watch_want(c->watch, (c->held || c->unread ? 0 : LOOP_READ) | (c->wants_write || c->out.len ? LOOP_WRITE : 0));
+    bool out = c->wants_write || (c->out.len && !c->resume_us && !c->write_waits);
+
+    watch_want(c->watch, (c->held || c->unread || c->shaking_later ? 0 : LOOP_READ) | (out ? LOOP_WRITE : 0));
+}
+
+static void pause_for(struct bench_conn *c, unsigned ms)
+{
+    c->resume_us = clock_now().mono_us + ms * INT64_C(1000);
+    bench_server_alarm(c->port->server, c->resume_us);
+}
+
+/* -1: the connection is of no use any more. 0: all of it waits. 1: *n octets are out. */
+static int push_some(struct bench_conn *c, size_t *n)
+{
+    enum bench_tls_io io;
+    ssize_t r;
+
+    if (c->tls) {
+        io = bench_tls_send(c->tls, buf_data(&c->out), c->out.len, n);
+        c->write_waits = io == BENCH_IO_READ;
+        return io == BENCH_IO_DONE ? 1 : io == BENCH_IO_READ || io == BENCH_IO_WRITE ? 0 : -1;
+    }
+    r = send(c->fd, buf_data(&c->out), c->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (r < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    *n = r > 0 ? (size_t)r : 0;
+    return r > 0 ? 1 : -1;
 }
 
 /* -1: the connection is of no use any more. 0: the rest waits. 1: all is out. */
@@ -83,38 +118,37 @@ static int push(struct bench_conn *c)
 {
     while (c->out.len) {
         size_t n = 0;
-        ssize_t r;
+        int r = c->resume_us ? 0 : push_some(c, &n);
 
-        if (c->tls) {
-            enum bench_tls_io io = bench_tls_send(c->tls, buf_data(&c->out), c->out.len, &n);
-
-            if (io == BENCH_IO_READ || io == BENCH_IO_WRITE)
-                return 0;
-            if (io != BENCH_IO_DONE)
-                return -1;
-        } else {
-            r = send(c->fd, buf_data(&c->out), c->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-            if (r < 0 && (errno == EAGAIN || errno == EINTR))
-                return 0;
-            if (r <= 0)
-                return -1;
-            n = (size_t)r;
-        }
+        if (r <= 0)
+            return r;
         buf_consume(&c->out, n);
+        if (c->tls && c->out.len && bench_tls_gap_ms(c->tls))
+            pause_for(c, bench_tls_gap_ms(c->tls));
     }
     return 1;
 }
 
-static void begin_tls(struct bench_conn *c)
-{
-    struct bench_tls_ctx *ctx =
-        bench_server_tls(c->port->server, bench_session_scenario(c->session), &(struct err){""});
+static bool carry_out(struct bench_conn *c);
 
-    bench_tls_conn_free(&c->tls);
-    c->tls = ctx ? bench_tls_accept(ctx, c->fd) : NULL;
-    c->handshaking = c->tls != NULL;
-    if (!c->tls) /* its files were there when it was taken up, and are not now */
-        c->deadline_us = c->heard_us;
+/* True: it is gone. */
+static bool handshake(struct bench_conn *c)
+{
+    switch (bench_conn_tls_go(c)) {
+    case BENCH_CONN_TLS_FAILED:
+        bench_conn_end(c, "client", "tls");
+        return true;
+    case BENCH_CONN_TLS_REFUSED:
+        c->ended = c->no_smtp = c->refused = true;
+        linger(c);
+        want(c);
+        return false;
+    case BENCH_CONN_TLS_WAITS:
+        want(c);
+        return false;
+    default:
+        return carry_out(c);
+    }
 }
 
 static bool hear(struct bench_conn *c);
@@ -136,18 +170,22 @@ static bool carry_out(struct bench_conn *c)
         bench_session_next(c->session, &d);
         if (d.kind == BENCH_DO_WAIT)
             break;
+        if (d.kind == BENCH_DO_SEND && !c->tls && bench_session_tls_is_next(c->session))
+            bench_conn_tls_expect(c);
         if (d.kind == BENCH_DO_SEND)
             buf_append(&c->out, d.bytes.p, d.bytes.n);
         if (d.flood && !c->flood_us)
             c->flood_us = clock_now().mono_us;
         if (d.kind == BENCH_DO_PAUSE) {
-            c->resume_us = clock_now().mono_us + d.ms * INT64_C(1000);
             c->unread = d.unread;
-            bench_server_alarm(c->port->server, c->resume_us);
+            pause_for(c, d.ms);
         }
+        if (d.kind == BENCH_DO_TLS)
+            bench_conn_tls_act(c, d.then);
         if (d.kind == BENCH_DO_START_TLS) {
-            begin_tls(c);
-            c->peeking = c->handshaking;
+            bench_conn_tls_begin(c);
+            if (!c->peeking) /* its ClientHello is there already */
+                return handshake(c);
         }
         if (d.kind == BENCH_DO_END) {
             c->ended = true;
@@ -162,26 +200,6 @@ static bool carry_out(struct bench_conn *c)
 }
 
 /* ---- what comes */
-
-static void tls_note(struct bench_conn *c, bool up)
-{
-    struct bench_totals *t = &c->port->server->totals;
-
-    t->handshakes += up;
-    t->broken += !up;
-    t->resumed += up && bench_tls_resumed(c->tls);
-    if (!c->transcript)
-        return;
-    if (up)
-        mail_draft_tls(c->draft, bench_tls_version(c->tls), bench_tls_cipher(c->tls), bench_tls_sni(c->tls));
-    if (up)
-        transcript_note(c->transcript, "tls_done",
-                        json_pack("{s:s,s:s,s:s}", "version", bench_tls_version(c->tls), "cipher",
-                                  bench_tls_cipher(c->tls), "sni", bench_tls_sni(c->tls)));
-    else
-        transcript_note(c->transcript, "tls_fail",
-                        json_pack("{s:s,s:s}", "openssl", bench_tls_error(c->tls), "sni", bench_tls_sni(c->tls)));
-}
 
 static void on_event(void *arg, const struct bench_event *ev)
 {
@@ -232,77 +250,18 @@ static void new_session(struct bench_conn *c, const struct addr *peer)
     c->session = bench_session_new(&s, clock_now().mono_us / 1000000);
 }
 
-/* What the sender offers is looked at where it lies, so that OpenSSL finds it untouched. False: not all of it is there. */
-static bool peek(struct bench_conn *c)
-{
-    char room[READ_AT_ONCE];
-    ssize_t n = recv(c->fd, room, sizeof room, MSG_PEEK | MSG_DONTWAIT);
-    struct client_hello h;
-    enum client_hello_verdict v = CLIENT_HELLO_MORE;
-    const struct bench_scenario *before;
-
-    if (n > 0)
-        v = client_hello_parse(&h, room, (size_t)n);
-    if (n < 0 || (n > 0 && v == CLIENT_HELLO_MORE))
-        return false;
-    c->peeking = false;
-    if (v != CLIENT_HELLO_OK)
-        return true;
-    if (c->transcript)
-        transcript_note(c->transcript, "client_hello", client_hello_json(&h));
-    before = bench_session_scenario(c->session);
-    bench_session_sni(c->session, h.sni);
-    if (bench_session_scenario(c->session) != before)
-        begin_tls(c);
-    return true;
-}
-
-/* A scenario answers in OpenSSL's place: with raw bytes, or by ending the connection. */
-static bool is_answered(struct bench_conn *c)
-{
-    char room[READ_AT_ONCE];
-
-    if (!bench_session_client_hello(c->session, clock_now().mono_us / 1000000))
-        return false;
-    bench_tls_conn_free(&c->tls);
-    c->handshaking = false;
-    c->deaf = c->no_smtp = true;
-    while (recv(c->fd, room, sizeof room, MSG_DONTWAIT) > 0) /* what lies unread turns a close into a reset */
-        ;
-    return true;
-}
-
-/* True: it is gone. */
-static bool handshake(struct bench_conn *c)
-{
-    enum bench_tls_io io = bench_tls_handshake(c->tls);
-
-    c->wants_write = io == BENCH_IO_WRITE;
-    if (io == BENCH_IO_DONE) {
-        c->handshaking = false;
-        tls_note(c, true);
-        bench_session_tls_done(c->session);
-        return carry_out(c);
-    }
-    if (io == BENCH_IO_FAILED || io == BENCH_IO_EOF) {
-        tls_note(c, false);
-        bench_conn_end(c, "client", "tls");
-        return true;
-    }
-    want(c);
-    return false;
-}
-
 /* How much came; 0: nothing now; -1: no more will. */
 static ssize_t take(struct bench_conn *c, char *room, size_t most)
 {
+    enum bench_tls_io io;
     size_t n;
     ssize_t r;
 
     if (c->tls) {
-        enum bench_tls_io io = bench_tls_recv(c->tls, room, most, &n);
-
+        io = bench_tls_recv(c->tls, room, most, &n);
         c->how = io == BENCH_IO_EOF ? "closed" : "cut";
+        c->wants_write = io == BENCH_IO_WRITE;
+        bench_conn_tls_news(c);
         return io == BENCH_IO_DONE ? (ssize_t)n : io == BENCH_IO_READ || io == BENCH_IO_WRITE ? 0 : -1;
     }
     r = recv(c->fd, room, most, MSG_DONTWAIT);
@@ -343,11 +302,13 @@ static bool hear(struct bench_conn *c)
             break;
     }
     if (n < 0) {
-        bool ours = c->deaf && !c->hung;
+        bool ours = c->deaf && !c->hung && !c->refused;
 
-        bench_conn_end(c, ours ? "server" : "client", ours ? NULL : c->how);
+        bench_conn_end(c, ours ? "server" : "client", ours ? NULL : c->refused ? "tls" : c->how);
         return true;
     }
+    if (c->write_waits) /* perhaps for just that */
+        return carry_out(c);
     want(c);
     return false;
 }
@@ -358,18 +319,9 @@ static void on_conn(void *arg, unsigned what)
 
     if (what & LOOP_WRITE && !c->handshaking && carry_out(c))
         return;
-    if (c->peeking && !peek(c))
-        return;
-    if (c->handshaking && !c->hello_seen) {
-        c->hello_seen = true;
-        if (is_answered(c)) {
-            (void)carry_out(c);
-            return;
-        }
-    }
     if (c->handshaking && handshake(c))
         return;
-    if (what & LOOP_READ && !c->handshaking && !c->held)
+    if ((what & LOOP_READ || c->wants_write) && !c->handshaking && !c->held && !c->shaking_later)
         (void)hear(c);
 }
 
@@ -406,10 +358,8 @@ void bench_conn_begin(struct bench_port *p, int fd, const struct addr *peer)
         v->totals.first_us = c->heard_us;
     c->watch = watch_new(v->setup.loop, fd, on_conn, c);
     new_session(c, peer);
-    if (is_implicit(p)) {
-        begin_tls(c);
-        c->peeking = c->handshaking;
-    }
+    if (is_implicit(p))
+        bench_conn_tls_begin(c);
     (void)carry_out(c);
 }
 
@@ -440,10 +390,14 @@ void bench_conn_tick(struct bench_conn *c, int64_t now_us)
         bench_conn_end(c, "server", NULL);
     } else if ((c->deadline_us && now_us >= c->deadline_us) ||
                now_us - c->heard_us > c->port->server->setup.silence_us) {
-        bench_conn_end(c, c->deadline_us ? "server" : "timeout", c->deadline_us ? NULL : "silence");
+        if (c->refused)
+            bench_conn_end(c, "client", "tls");
+        else
+            bench_conn_end(c, c->deadline_us ? "server" : "timeout", c->deadline_us ? NULL : "silence");
     } else if (idle && !c->deaf && !c->idle_said && c->session && now_us - c->heard_us >= idle * INT64_C(1000)) {
         c->idle_said = true;
-        bench_session_idle(c->session, now_us / 1000000);
+        if (bench_session_idle(c->session, now_us / 1000000) && c->handshaking)
+            bench_conn_tls_give_up(c);
         (void)carry_out(c);
     }
 }

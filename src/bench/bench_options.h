@@ -29,7 +29,7 @@ struct bench_options {
     unsigned max_sessions, max_mib; /* of transcripts; 0: all */
     const char *conf, *api;         /* serve; NULL: none */
     bool check;                     /* ... the file, and no more */
-    bool implicit, no_tls;          /* sink */
+    bool implicit, no_tls;          /* no_tls: sink */
     unsigned every_s, idle_s;       /* 0: as it likes */
 };
 

@@ -1,5 +1,5 @@
 /* Of the bench server's own files: bench_server.c (the whole, time), bench_port.c (where it listens), bench_conn.c (one
- * connection: what its session wants done, and what comes). Nobody else includes this. */
+ * connection: what its session wants done, and what comes), bench_conn_tls.c (its TLS). Nobody else includes this. */
 #ifndef BENCH_BENCH_SERVER_OWN_H
 #define BENCH_BENCH_SERVER_OWN_H
 
@@ -19,9 +19,9 @@ struct bench_port {
     char *lease;
     struct addr address;
     enum bench_listen how;
-    int held;                  /* keeps the port while nobody is let in; -1: the listener has it */
-    struct listener *listener; /* NULL: nobody is let in */
-    unsigned sessions;
+    int held;                      /* keeps the port while nobody is let in; -1: the listener has it */
+    struct listener *listener;     /* NULL: nobody is let in */
+    unsigned sessions, handshakes; /* handshakes: begun */
     bool closed;
 };
 
@@ -36,14 +36,20 @@ struct bench_conn {
     struct bench_tls_conn *tls;
     struct buf out;    /* of one send, what is left of it */
     int64_t resume_us; /* a pause; 0: none */
-    int64_t deadline_us, heard_us, flood_us; /* flood_us: that it began; 0: there was none */
-    bool hello_seen;
-    bool unread; /* until the end of the pause */
-    bool peeking; /* for the ClientHello, before anybody answers it */
-    bool handshaking, deaf, hung, ended, wants_write, idle_said;
-    bool held; /* nothing is read until some of what is to be done is done */
-    bool no_smtp;    /* what comes is of a handshake that nobody answers */
-    const char *how; /* it was that no more came: "closed", "reset", "cut" (TLS without close_notify) */
+    int64_t deadline_us, heard_us;
+    int64_t flood_us;   /* that it began; 0: there was none */
+    int64_t tls_us;     /* when TLS was to begin */
+    struct buf hello;   /* the ClientHello, as far as it has come */
+    unsigned segments;  /* of TCP, before it */
+    bool unread;        /* until the end of the pause */
+    bool peeking;       /* for the ClientHello, before anybody answers it */
+    bool shaking_later; /* what the scenario does before it answers one is not done yet */
+    bool handshaking, deaf, hung, ended, idle_said;
+    bool wants_write, write_waits; /* OpenSSL: to read it must write; to write it must read */
+    bool held;                     /* nothing is read until some of what is to be done is done */
+    bool no_smtp;                  /* what comes is of a handshake that nobody answers */
+    bool refused;                  /* a handshake */
+    const char *how;               /* it was that no more came: "closed", "reset", "cut" (TLS without close_notify) */
     char client[ADDR_TEXT];
 };
 
@@ -72,8 +78,24 @@ void bench_port_drop(struct bench_port *p);
 /* bench_conn.c; fd: the connection's. */
 void bench_conn_begin(struct bench_port *p, int fd, const struct addr *peer);
 void bench_conn_end(struct bench_conn *c, const char *by, const char *reason); /* reason: as of transcript_end() */
-void bench_conn_tick(struct bench_conn *c, int64_t now_us);   /* it may be gone */
-void bench_conn_resume(struct bench_conn *c, int64_t now_us); /* it may be gone */
+void bench_conn_tick(struct bench_conn *c, int64_t now_us);                    /* it may be gone */
+void bench_conn_resume(struct bench_conn *c, int64_t now_us);                  /* it may be gone */
+
+/* bench_conn_tls.c */
+enum bench_conn_tls {
+    BENCH_CONN_TLS_WAITS, /* for more bytes */
+    BENCH_CONN_TLS_UP,
+    BENCH_CONN_TLS_ANSWERED, /* the scenario has something to do; there will be no TLS, or later */
+    BENCH_CONN_TLS_REFUSED,  /* noted; OpenSSL has said why in an alert, perhaps */
+    BENCH_CONN_TLS_FAILED,   /* noted; the connection is of no use any more */
+};
+void bench_conn_tls_expect(struct bench_conn *c); /* a ClientHello may come from here on */
+void bench_conn_tls_begin(struct bench_conn *c);
+enum bench_conn_tls bench_conn_tls_go(struct bench_conn *c); /* while it is handshaking and something has come */
+void bench_conn_tls_give_up(struct bench_conn *c); /* no handshake any more; what is sent now is sent in clear */
+void bench_conn_tls_act(struct bench_conn *c, enum bench_then then);
+void bench_conn_tls_news(struct bench_conn *c);
+void bench_conn_tls_end(struct bench_conn *c); /* what is to be told of it at the end */
 
 /* NULL and e. */
 struct bench_tls_ctx *bench_server_tls(struct bench_server *v, const struct bench_scenario *sc, struct err *e);

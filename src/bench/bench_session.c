@@ -432,25 +432,40 @@ const struct bench_scenario *bench_session_scenario(const struct bench_session *
     return s->setup.scenario;
 }
 
+bool bench_session_tls_is_next(const struct bench_session *s)
+{
+    return s->mode == BENCH_TLS_NEXT;
+}
+
 bool bench_session_is_full(const struct bench_session *s)
 {
     return s->waiting > WAITING_MOST || s->in.len >= FULL;
 }
 
-void bench_session_sni(struct bench_session *s, const char *name)
+static void choose_by_sni(struct bench_session *s, const char *name)
 {
     free(s->sni);
     s->sni = mem_str(name);
     bench_choose(s, BENCH_AT_SNI);
 }
 
-bool bench_session_client_hello(struct bench_session *s, int64_t now_s)
+enum bench_hello bench_session_client_hello(struct bench_session *s, const struct client_hello *h, int64_t now_s)
 {
-    struct bench_todo **before = s->last;
+    struct bench_todo **before;
 
     s->now_s = now_s;
+    s->hello = h;
+    if (h)
+        choose_by_sni(s, h->sni);
+    before = s->last;
     bench_step_answer(s, BENCH_CLIENT_HELLO, NULL);
-    return s->last != before || s->mode == BENCH_DEAF;
+    s->hello = NULL;
+    if (s->mode == BENCH_DEAF)
+        return BENCH_HELLO_ANSWERED;
+    if (s->last == before)
+        return BENCH_HELLO_GO_ON;
+    bench_session_push(s, BENCH_DO_START_TLS);
+    return BENCH_HELLO_HELD;
 }
 
 void bench_session_tls_done(struct bench_session *s)
@@ -466,9 +481,12 @@ void bench_session_tls_done(struct bench_session *s)
         bench_verb_greet(s);
 }
 
-void bench_session_idle(struct bench_session *s, int64_t now_s)
+bool bench_session_idle(struct bench_session *s, int64_t now_s)
 {
+    struct bench_todo **before = s->last;
+
     s->now_s = now_s;
     if (s->mode != BENCH_DEAF)
         bench_step_answer(s, BENCH_IDLE, NULL);
+    return s->last != before;
 }

@@ -16,12 +16,14 @@
 #include "bench/bench_totals.h"
 #include "bench/bench_select.h"
 #include "bench/bench_names.h"
+#include "bench/client_hello.h"
 #include "bench/scenario.h"
 
 enum bench_do_kind {
     BENCH_DO_WAIT,      /* for bytes of the sender's */
     BENCH_DO_SEND,      /* .bytes in one write, and nothing else in it */
     BENCH_DO_PAUSE,     /* for .ms; with .unread nothing is read meanwhile */
+    BENCH_DO_TLS,       /* .then: KEYUPDATE, RENEGOTIATE */
     BENCH_DO_START_TLS, /* what came behind STARTTLS in clear is told by .bytes */
     BENCH_DO_END,       /* .then; after HALF_CLOSE and HANG what comes is read and forgotten */
 };
@@ -98,14 +100,17 @@ void bench_session_feed(struct bench_session *s, const void *p, size_t n, int64_
 void bench_session_next(struct bench_session *s, struct bench_do *out);
 /* What is played now. */
 const struct bench_scenario *bench_session_scenario(const struct bench_session *s);
+/* It was asked for STARTTLS and has said yes, or will when what is to be done is done. */
+bool bench_session_tls_is_next(const struct bench_session *s);
 /* So much waits to be done that nothing more should be fed. */
 bool bench_session_is_full(const struct bench_session *s);
-/* The name that a ClientHello asks for, "" for none; before bench_session_client_hello(). */
-void bench_session_sni(struct bench_session *s, const char *name);
-/* A ClientHello is there. True: a step acts in place of the handshake. */
-bool bench_session_client_hello(struct bench_session *s, int64_t now_s);
+/* A ClientHello is there, h NULL: or something that is none. The name it asks for may choose another scenario. ANSWERED: the
+ * handshake does not take place. HELD: something is to be done first, and then BENCH_DO_START_TLS comes again. */
+enum bench_hello { BENCH_HELLO_GO_ON, BENCH_HELLO_HELD, BENCH_HELLO_ANSWERED };
+enum bench_hello bench_session_client_hello(struct bench_session *s, const struct client_hello *h, int64_t now_s);
 void bench_session_tls_done(struct bench_session *s);
-void bench_session_idle(struct bench_session *s, int64_t now_s); /* nothing came for what an IDLE step waits */
+/* Nothing came for what an IDLE step waits. True: one acted. */
+bool bench_session_idle(struct bench_session *s, int64_t now_s);
 /* The connection is no more: tells what was under way. */
 void bench_session_gone(struct bench_session *s);
 

@@ -60,6 +60,7 @@ struct bench_session {
     unsigned delay_ms;            /* that steps here held the answer back */
     bool stored;                  /* a step said so of this message */
     int64_t now_s;
+    const struct client_hello *hello; /* while steps at CLIENT_HELLO are looked at; NULL: it was none */
 };
 
 /* bench_session.c */
@@ -76,7 +77,7 @@ void bench_session_end(struct bench_session *s, enum bench_then then);
 
 unsigned bench_step_code(const struct bench_session *s); /* of what was said last; 0: none */
 /* bench_step.c: the answer at a point: what the first step that fits says, or what is right. NULL: nothing was right to
- * say. Returns the first octet of the answer's code, 0 where there was none. */
+ * say. Returns the first octet of the answer's code, 0 where there was none, or half a line. */
 char bench_step_answer(struct bench_session *s, enum bench_at at, const char *right);
 /* The same where a step acts; false, and nothing was said, where none does. */
 bool bench_step_acts(struct bench_session *s, enum bench_at at, const char *right, char *code);

@@ -32,6 +32,19 @@ static void key_of(const struct bench_session *s, const struct bench_step *step,
     }
 }
 
+static bool offers(const struct client_hello *h, uint16_t version)
+{
+    for (unsigned i = 0; h && i < h->version_count; i++)
+        if (h->versions[i] == version)
+            return true;
+    return false;
+}
+
+static bool fits_hello(const struct client_hello *h, const struct bench_step *step)
+{
+    return (!step->offers || offers(h, step->offers)) && (!step->bytes || (h && h->size > step->bytes));
+}
+
 static bool fits(const struct bench_session *s, const struct bench_step *step, enum bench_at at)
 {
     if (step->at != at || (step->tls != BENCH_ANY && (step->tls == BENCH_IN_TLS) != s->in_tls))
@@ -40,6 +53,8 @@ static bool fits(const struct bench_session *s, const struct bench_step *step, e
         return false;
     if (step->over && s->setup.at_once <= step->over)
         return false;
+    if (at == BENCH_CLIENT_HELLO)
+        return fits_hello(s->hello, step);
     return at != BENCH_BODY || s->reached == step->bytes;
 }
 
@@ -159,6 +174,14 @@ static void act(struct bench_session *s, const struct bench_step *step, const ch
     say(s, step, right);
 }
 
+/* A line that does not end is none: whoever reads it waits for the rest. */
+static char code_of(const struct buf *said)
+{
+    const char *p = buf_data(said);
+
+    return said->len && p[said->len - 1] == '\n' ? *p : 0;
+}
+
 bool bench_step_acts(struct bench_session *s, enum bench_at at, const char *right, char *code)
 {
     const struct bench_step *step;
@@ -178,12 +201,14 @@ bool bench_step_acts(struct bench_session *s, enum bench_at at, const char *righ
         if (step->then == BENCH_PLAIN)
             *code = 'p';
         else if (done)
-            *code = s->said.len ? *buf_data(&s->said) : 0;
-        if (step->then != BENCH_CONTINUE && step->then <= BENCH_HANG)
+            *code = code_of(&s->said);
+        if (step->then == BENCH_KEYUPDATE || step->then == BENCH_RENEGOTIATE)
+            bench_session_push(s, BENCH_DO_TLS)->then = step->then;
+        else if (step->then != BENCH_CONTINUE && step->then <= BENCH_HANG)
             bench_session_end(s, step->then);
     }
     if (!done && s->said.len)
-        *code = *buf_data(&s->said);
+        *code = code_of(&s->said);
     return done || s->said.len;
 }
 

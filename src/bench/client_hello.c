@@ -7,7 +7,7 @@
 #define HELLO 1
 #define MOST 65536u
 
-enum { SNI = 0, GROUPS = 10, SIGNATURES = 13, TICKET = 35, PRE_SHARED_KEY = 41, VERSIONS = 43 };
+enum { SNI = 0, STATUS = 5, GROUPS = 10, SIGNATURES = 13, ALPN = 16, TICKET = 35, PRE_SHARED_KEY = 41, VERSIONS = 43 };
 
 struct part { /* what is left to be read; bad once and for all when it was too short */
     const uint8_t *p;
@@ -61,33 +61,61 @@ static void list(struct part from, uint16_t *out, unsigned *count)
     }
 }
 
+/* As text that goes to people's terminals. */
+static void keep(char out[CLIENT_HELLO_NAME], struct part from)
+{
+    for (size_t i = 0; i < from.n; i++)
+        out[i] = from.p[i] < 0x21 || from.p[i] > 0x7e ? '?' : (char)from.p[i];
+    out[from.n] = '\0';
+}
+
 static void server_name(struct client_hello *out, struct part x)
 {
     struct part names = vector(&x, 2), name;
 
+    out->has_sni = true;
     while (names.n && !names.bad) {
         unsigned kind = number(&names, 1);
 
         name = vector(&names, 2);
         if (kind != 0 || name.bad || name.n >= sizeof out->sni || memchr(name.p, '\0', name.n))
             continue;
-        memcpy(out->sni, name.p, name.n);
-        out->sni[name.n] = '\0';
-        for (char *c = out->sni; *c; c++)
-            if (*c < 0x21 || *c > 0x7e) /* it goes to people's terminals */
-                *c = '?';
+        keep(out->sni, name);
         return;
+    }
+}
+
+static void protocols(struct client_hello *out, struct part x)
+{
+    struct part names = vector(&x, 2);
+
+    while (names.n && !names.bad && out->alpn_count < CLIENT_HELLO_PROTOCOLS) {
+        struct part name = vector(&names, 1); /* at most 255 octets */
+
+        if (name.bad || !name.n)
+            return;
+        if (!out->alpn_count) {
+            out->alpn_ends[0] = name.p[0];
+            out->alpn_ends[1] = name.p[name.n - 1];
+        }
+        keep(out->alpn[out->alpn_count++], name);
     }
 }
 
 static void extension(struct client_hello *out, unsigned type, struct part x)
 {
+    if (!is_grease(type) && out->extension_count < CLIENT_HELLO_LIST)
+        out->extensions[out->extension_count++] = (uint16_t)type;
     if (type == SNI)
         server_name(out, x);
+    else if (type == STATUS)
+        out->asks_status = true;
     else if (type == GROUPS)
         list(vector(&x, 2), out->groups, &out->group_count);
     else if (type == SIGNATURES)
         list(vector(&x, 2), out->signatures, &out->signature_count);
+    else if (type == ALPN)
+        protocols(out, x);
     else if (type == VERSIONS)
         list(vector(&x, 1), out->versions, &out->version_count);
     else if (type == PRE_SHARED_KEY || (type == TICKET && x.n))
@@ -164,18 +192,32 @@ static json_t *hex_list(const uint16_t *v, unsigned count)
     return l;
 }
 
-json_t *client_hello_json(const struct client_hello *h)
+static json_t *version_list(const struct client_hello *h)
 {
-    json_t *versions = json_array();
     static const char *const names[] = {"SSLv3", "1.0", "1.1", "1.2", "1.3"};
+    json_t *l = json_array();
 
     for (unsigned i = 0; i < h->version_count; i++) {
         unsigned minor = h->versions[i] & 0xff;
 
-        json_array_append_new(versions, json_string(h->versions[i] >> 8 == 3 && minor < 5 ? names[minor] : "other"));
+        json_array_append_new(l, json_string(h->versions[i] >> 8 == 3 && minor < 5 ? names[minor] : "other"));
     }
-    return json_pack("{s:o,s:o,s:o,s:o,s:s,s:b,s:I}", "versions", versions, "ciphers",
-                     hex_list(h->ciphers, h->cipher_count), "groups", hex_list(h->groups, h->group_count), "sigalgs",
-                     hex_list(h->signatures, h->signature_count), "sni", h->sni, "resume", h->resumes, "size",
-                     (json_int_t)h->size);
+    return l;
+}
+
+json_t *client_hello_json(const struct client_hello *h, unsigned segments)
+{
+    json_t *alpn = json_array(), *o;
+    char print[CLIENT_HELLO_PRINT];
+
+    for (unsigned i = 0; i < h->alpn_count; i++)
+        json_array_append_new(alpn, json_string(h->alpn[i]));
+    client_hello_print(h, print);
+    o = json_pack("{s:o,s:o,s:o,s:o,s:s,s:o,s:b,s:b,s:I,s:s}", "versions", version_list(h), "ciphers",
+                  hex_list(h->ciphers, h->cipher_count), "groups", hex_list(h->groups, h->group_count), "sigalgs",
+                  hex_list(h->signatures, h->signature_count), "sni", h->sni, "alpn", alpn, "resume", h->resumes,
+                  "status", h->asks_status, "size", (json_int_t)h->size, "fp", print);
+    if (o && segments)
+        json_object_set_new(o, "segments", json_integer((json_int_t)segments));
+    return o;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bench/bench_command.h"
+#include "bench/bench_probe.h"
 #include "bench/scenario_json.h"
 
 static void print_json(const json_t *o)
@@ -19,7 +20,9 @@ int bench_cmd_list(const struct bench_options *o)
 
     if (o->word && only.only_count < BENCH_ONLY)
         only.only[only.only_count++] = o->word;
-    rc = bench_options_catalogue(o, &c) < 0 || bench_options_only(&only, &c) < 0 ? 2 : 0;
+    rc = bench_options_catalogue(&only, &c) < 0 || bench_options_only(&only, &c) < 0 ? 2 : 0;
+    if (rc == 0)
+        bench_probe_all(&c, &only, true);
     for (unsigned i = 0; i < c.count && rc == 0; i++) {
         const struct bench_scenario *s = &c.list[i];
 
@@ -78,9 +81,14 @@ int bench_cmd_show(const struct bench_options *o)
 {
     struct bench_catalogue c = {0};
     const struct bench_scenario *s = NULL;
-    int rc = bench_options_catalogue(o, &c) < 0 ? 2 : 0;
+    struct bench_options only = *o;
+    int rc;
 
+    only.only_count = o->word != NULL;
+    only.only[0] = o->word;
+    rc = bench_options_catalogue(&only, &c) < 0 ? 2 : 0;
     if (rc == 0) {
+        bench_probe_all(&c, &only, true);
         s = o->word ? bench_catalogue_find(&c, o->word) : NULL;
         rc = s ? 0 : 2;
         if (!s)

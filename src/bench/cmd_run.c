@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "bench/bench_command.h"
+#include "bench/bench_probe.h"
 #include "bench/bench_server.h"
 #include "bench/run_play.h"
 
@@ -250,9 +251,11 @@ int bench_cmd_run(const struct bench_options *o)
     }
     r.policy = (enum bench_policy)bench_policy_find(o->policy);
     r.jobs = jobs_of(o);
-    if (bench_options_pki(o) == 0 && bench_options_catalogue(o, &c) == 0 && bench_options_only(o, &c) == 0 &&
-        choose(&r, &c))
-        rc = with_loop(&r);
+    if (bench_options_pki(o) == 0 && bench_options_catalogue(o, &c) == 0 && bench_options_only(o, &c) == 0) {
+        bench_probe_all(&c, o, true);
+        if (choose(&r, &c))
+            rc = with_loop(&r);
+    }
     for (unsigned i = 0; i < r.report.count; i++)
         run_result_clear(&r.results[i]);
     free(r.results);

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "bench/api.h"
 #include "bench/bench_command.h"
+#include "bench/bench_probe.h"
 #include "bench/bench_conf.h"
 #include "bench/pki.h"
 
@@ -79,7 +80,7 @@ static int open_each(struct house *h, struct err *e)
 
     for (unsigned i = 0; i < c->count && h->conf.each; i++) {
         const struct bench_scenario *s = &c->list[i];
-        struct bench_port_setup setup = {.address = &at, .scenario = s, .lease = ""};
+        struct bench_port_setup setup = {.address = &at, .scenario = s, .lease = "", .implicit = h->o.implicit};
         unsigned opened = h->listeners.count;
 
         if (s->why_not || !bench_options_want(&h->o, s->name))
@@ -96,6 +97,16 @@ static int open_each(struct house *h, struct err *e)
     return 0;
 }
 
+/* Behind what listens, so that nobody waits for them in vain. */
+static void print_missing(const struct house *h)
+{
+    const struct bench_catalogue *c = &h->conf.scenarios;
+
+    for (unsigned i = 0; i < c->count && h->conf.each; i++)
+        if (c->list[i].why_not && bench_options_want(&h->o, c->list[i].name))
+            printf("%-28s not available: %s\n", c->list[i].name, c->list[i].why_not);
+}
+
 static int open_listener(struct house *h, const struct bench_conf_listener *l, struct err *e)
 {
     const struct bench_choices *choices = bench_shelf_choices(h->shelf);
@@ -106,6 +117,8 @@ static int open_listener(struct house *h, const struct bench_conf_listener *l, s
                                      .client_count = l->clients.count,
                                      .implicit = l->implicit};
 
+    if (setup.scenario->why_not)
+        return err_set(e, "%s: not available: %s", l->scenario, setup.scenario->why_not);
     for (unsigned i = 0; l->select && i < choices->count; i++)
         if (bench_select_wants(choices->list[i]) && bench_server_try(h->server, choices->list[i], e) < 0)
             return err_wrap(e, "%s", choices->list[i]->name);
@@ -195,7 +208,7 @@ static int configure(struct house *h)
 
     if (!h->o.conf)
         return from_options(h);
-    if (h->o.file_count || h->o.only_count || h->o.api || h->o.port) {
+    if (h->o.file_count || h->o.only_count || h->o.api || h->o.port || h->o.implicit) {
         fprintf(stderr, "postern-bench: -c %s says what is served: put what the other options say into it\n",
                 h->o.conf);
         return -1;
@@ -279,6 +292,7 @@ static int open_house(struct house *h, struct err *e)
         return -1;
     if (!h->listeners.count && !h->api)
         return err_set(e, "nothing is to listen");
+    print_missing(h);
     fflush(stdout);
     return 0;
 }
@@ -338,6 +352,7 @@ int bench_cmd_serve(const struct bench_options *o)
     }
     if (make_pki(&h.conf) < 0)
         goto out;
+    bench_probe_all(&h.conf.scenarios, o, !o->conf && !o->api); /* leases may be of any */
     if (loop_new(&h.loop, &e) < 0)
         fprintf(stderr, "postern-bench: %s\n", e.text);
     else

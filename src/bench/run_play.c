@@ -41,7 +41,7 @@ static void words_of(const struct run_play *p, char *words[WORDS + RUN_MAIL_WORD
     words[3] = mem_printf("BENCH_CA=%s/ca.pem", u->options->pki);
     words[4] = mem_printf("BENCH_SCENARIO=%s", s->name);
     words[5] = mem_printf("BENCH_POLICY=%s", bench_policy_name(u->policy));
-    words[6] = mem_printf("BENCH_IMPLICIT=%s", s->tls.implicit ? "yes" : "no");
+    words[6] = mem_printf("BENCH_IMPLICIT=%s", bench_told_implicit(s, u->options->implicit) ? "yes" : "no");
     run_mail_words(u->mail, s, words + WORDS);
     words[WORDS + RUN_MAIL_WORDS] = NULL;
 }
@@ -73,7 +73,8 @@ static int open_port(struct run_play *p, struct err *e)
                               &(struct bench_port_setup){.address = &a,
                                                          .scenario = p->result->scenario,
                                                          .lease = p->result->scenario->name,
-                                                         .seed = p->setup.options->seed},
+                                                         .seed = p->setup.options->seed,
+                                                         .implicit = p->setup.options->implicit},
                               e);
     return p->port ? 0 : -1;
 }

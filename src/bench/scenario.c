@@ -67,6 +67,19 @@ int bench_policy_find(const char *name)
     return find(policy_names, BENCH_POLICIES, name);
 }
 
+bool bench_is_about_starttls(const struct bench_scenario *s)
+{
+    for (unsigned i = 0; i < s->step_count; i++)
+        if (s->steps[i].at == BENCH_STARTTLS || s->steps[i].tls == BENCH_CLEAR)
+            return true;
+    return s->ehlo.starttls || s->tls.told;
+}
+
+bool bench_told_implicit(const struct bench_scenario *s, bool implicit)
+{
+    return s->tls.told ? strcmp(s->tls.told, "implicit") == 0 : s->tls.implicit || implicit;
+}
+
 static int hex(char c)
 {
     if (c >= '0' && c <= '9')
@@ -137,6 +150,11 @@ void bench_scenario_free(struct bench_scenario *s)
                            s->why_not,    s->tls.cert, s->tls.min,       s->tls.max,        s->tls.ciphers,
                            s->tls.groups, s->file,     s->ehlo.starttls, s->tls.client_cert};
 
+    char *const more[] = {s->tls.sni_cert, s->tls.ocsp, s->tls.sigalgs, s->tls.tickets, s->tls.told};
+
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+        free(more[i]);
+    free_list(s->tls.rotate);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
     free(s->also_ends.p);

@@ -42,11 +42,13 @@ enum bench_then {
     BENCH_CLOSE, /* FIN, in TLS after close_notify */
     BENCH_CUT,   /* FIN without close_notify */
     BENCH_RST,
-    BENCH_HALF_CLOSE, /* our side ends, theirs is read on */
-    BENCH_HANG,       /* nothing is said or read any more */
-    BENCH_PLAIN,      /* at STARTTLS: 220, and clear text goes on where TLS should begin */
-    BENCH_SWALLOW,    /* nothing is said, and nothing becomes of the command */
-    BENCH_EXTRA_REPLY /* the answer once more, in a write of its own */
+    BENCH_HALF_CLOSE,  /* our side ends, theirs is read on */
+    BENCH_HANG,        /* nothing is said or read any more */
+    BENCH_PLAIN,       /* at STARTTLS: 220, and clear text goes on where TLS should begin */
+    BENCH_SWALLOW,     /* nothing is said, and nothing becomes of the command */
+    BENCH_EXTRA_REPLY, /* the answer once more, in a write of its own */
+    BENCH_KEYUPDATE,   /* in TLS 1.3: new keys, and new ones wanted */
+    BENCH_RENEGOTIATE  /* in TLS 1.2: a HelloRequest */
 };
 
 /* Whose times are counted. */
@@ -79,7 +81,8 @@ struct bench_step {
     unsigned until_s;            /* only so long since the first time; 0: always */
     unsigned rate_count, rate_s; /* only beyond so many in so many seconds, as from a bucket of tokens; 0: always */
     unsigned over;               /* only where the client has more sessions than so many at once; 0: always */
-    uint64_t bytes;              /* at BODY */
+    uint64_t bytes;              /* at BODY; at CLIENT_HELLO: a message of more than so many; 0: any */
+    uint16_t offers;             /* at CLIENT_HELLO: this version of TLS is in it; 0: any */
     unsigned ms;                 /* at IDLE */
     char *rcpt;                  /* at RCPT: fnmatch(3) of the address; NULL: any */
     enum bench_per per;
@@ -125,14 +128,22 @@ struct bench_ehlo {
 };
 
 struct bench_tls {
-    char *cert;      /* of the PKI; NULL: good-ecdsa */
-    char *min, *max; /* "1.0" ... "1.3"; NULL: 1.2 to 1.3 */
-    char *ciphers;   /* OpenSSL's words for up to 1.2; NULL: its defaults */
-    char *groups;
+    char *cert;            /* of the PKI; NULL: good-ecdsa */
+    char *sni_cert;        /* for whoever asks for a name that is in it; NULL: cert, too */
+    char **rotate;         /* in place of cert, one after the other; NULL: none */
+    unsigned rotate_every; /* so many connections each; 0: 1 */
+    char *ocsp;            /* stapled: "good", "expired", "revoked"; NULL: nothing */
+    char *min, *max;       /* "1.0" ... "1.3"; NULL: 1.2 to 1.3 */
+    char *ciphers;         /* OpenSSL's words for up to 1.2; NULL: its defaults */
+    char *groups, *sigalgs;
+    unsigned dh_bits;  /* 0: as the certificate's */
     char *client_cert; /* "optional", "required"; NULL: not asked for */
+    char *tickets;     /* "garbage": tickets are given, and never known again; NULL: they are */
     bool need_sni;
     bool implicit; /* from the first byte */
+    char *told;    /* what a sender is told the port is: "implicit", "starttls"; NULL: the truth */
     bool no_resume;
+    unsigned record, record_ms; /* octets of a record at most, and between records; 0: as OpenSSL likes */
 };
 
 /* Which sessions it is played to, where the port leaves that open (bench_select.h). */
@@ -170,6 +181,11 @@ int bench_at_find(const char *name);         /* "DATA_END" and "dataend" are tak
 bool bench_word_is(const char *a, const char *b);
 const char *bench_policy_name(enum bench_policy p);
 int bench_policy_find(const char *name);
+
+/* It makes no sense where TLS begins with the first octet. */
+bool bench_is_about_starttls(const struct bench_scenario *s);
+/* What a sender is told its port is; implicit: TLS is from the first octet, whatever the scenario says. */
+bool bench_told_implicit(const struct bench_scenario *s, bool implicit);
 
 /* Text of a configuration to bytes: %XX is one octet, %% a percent sign, %r %n CR and LF. "${" and backslashes belong to
  * the file's own language. -1 and e: what is wrong. */

@@ -62,6 +62,16 @@ static int number_of(cfg_t *sec, const char *option, unsigned most, unsigned *ou
     return 0;
 }
 
+/* As a ClientHello writes it. */
+static int version_of(cfg_t *sec, const char *option, uint16_t *out)
+{
+    static const char *const words[] = {"any", "1.0", "1.1", "1.2", "1.3", NULL};
+    int v = word_of(sec, option, words, "any");
+
+    *out = v > 0 ? (uint16_t)(0x0300 + v) : 0;
+    return v < 0 ? -1 : 0;
+}
+
 static int bytes_of(cfg_t *sec, const char *option, const char *text, struct bench_bytes *out)
 {
     struct err e;
@@ -138,7 +148,8 @@ static int conditions_of(cfg_t *sec, struct bench_step *s)
         number_of(sec, "times", 1000000, &s->times) < 0 || number_of(sec, "every", 1000000, &s->every) < 0 ||
         number_of(sec, "until_s", 86400, &s->until_s) < 0 || number_of(sec, "bytes", 1u << 30, &bytes) < 0 ||
         number_of(sec, "ms", 3600000, &s->ms) < 0 || number_of(sec, "chance", 1000, &s->chance) < 0 ||
-        number_of(sec, "over", 100000, &s->over) < 0 || rate_of(sec, s) < 0)
+        version_of(sec, "offers", &s->offers) < 0 || number_of(sec, "over", 100000, &s->over) < 0 ||
+        rate_of(sec, s) < 0)
         return -1;
     s->per = (enum bench_per)p;
     s->tls = (enum bench_tls_state)t;
@@ -176,7 +187,9 @@ static int contradictions(cfg_t *sec, const struct bench_step *s)
         {s->also && s->then != BENCH_CONTINUE, "also",
          "others act after this one, so it cannot end with then; remove one"},
         {s->then == BENCH_PLAIN && s->at != BENCH_STARTTLS, "then", "plain is for at = starttls"},
-        {s->bytes && s->at != BENCH_BODY, "bytes", "it is for at = body"},
+        {s->bytes && s->at != BENCH_BODY && s->at != BENCH_CLIENT_HELLO, "bytes",
+         "it is for at = body or client-hello"},
+        {s->offers && s->at != BENCH_CLIENT_HELLO, "offers", "it is for at = client-hello"},
         {!s->bytes && s->at == BENCH_BODY, "bytes", "it must be said after how many octets of the content"},
         {s->ms && s->at != BENCH_IDLE, "ms", "it is for at = idle"},
         {!s->ms && s->at == BENCH_IDLE, "ms", "it must be said after how much silence"},
@@ -195,8 +208,8 @@ static int contradictions(cfg_t *sec, const struct bench_step *s)
 
 static int step_of(cfg_t *sec, struct bench_step *s)
 {
-    static const char *const then[] = {"continue", "close", "cut",     "rst",         "half-close",
-                                       "hang",     "plain", "swallow", "extra-reply", NULL};
+    static const char *const then[] = {"continue", "close",   "cut",         "rst",       "half-close",  "hang",
+                                       "plain",    "swallow", "extra-reply", "keyupdate", "renegotiate", NULL};
     const char *at = cfg_getstr(sec, "at"), *inject = cfg_getstr(sec, "inject"), *flood = cfg_getstr(sec, "flood");
     int t = word_of(sec, "then", then, "continue"), point = at ? bench_at_find(at) : -1;
 
@@ -293,20 +306,33 @@ static int ehlo_of(cfg_t *sec, struct bench_ehlo *h)
     return 0;
 }
 
-static void tls_of(cfg_t *sec, struct bench_tls *t)
+static int tls_of(cfg_t *sec, struct bench_tls *t)
 {
+    static const char *const told[] = {"truth", "implicit", "starttls", NULL};
+
     t->cert = text_of(sec, "cert");
+    t->sni_cert = text_of(sec, "sni_cert");
+    t->rotate = cfg_size(sec, "rotate") ? list_of(sec, "rotate") : NULL;
+    t->ocsp = text_of(sec, "ocsp");
     t->min = text_of(sec, "min");
     t->max = text_of(sec, "max");
     t->ciphers = text_of(sec, "ciphers");
     t->groups = text_of(sec, "groups");
+    t->sigalgs = text_of(sec, "sigalgs");
     t->client_cert = text_of(sec, "client_cert");
+    t->tickets = text_of(sec, "tickets");
+    t->told = text_of(sec, "told");
     t->need_sni = cfg_getbool(sec, "need_sni");
     t->implicit = cfg_getbool(sec, "implicit");
     t->no_resume = cfg_getbool(sec, "no_resume");
+    return word_of(sec, "told", told, "truth") < 0 || number_of(sec, "rotate_every", 1000000, &t->rotate_every) < 0 ||
+                   number_of(sec, "dh_bits", 8192, &t->dh_bits) < 0 ||
+                   number_of(sec, "record", 16384, &t->record) < 0 ||
+                   number_of(sec, "record_ms", 60000, &t->record_ms) < 0
+               ? -1
+               : 0;
 }
 
-/* Local parts, or how many: 3 is rcpt, rcpt-2, rcpt-3. The command of `run` gets them in one word, so there are no blanks in them. */
 static int recipients_of(cfg_t *sec, struct bench_scenario *s)
 {
     static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_+=";
@@ -382,9 +408,8 @@ static int scenario_of(cfg_t *sec, struct bench_scenario *s)
         return -1;
     if (!s->messages)
         return complain(sec, "messages", "at least one");
-    if (ehlo_of(cfg_getsec(sec, "ehlo"), &s->ehlo) < 0)
+    if (ehlo_of(cfg_getsec(sec, "ehlo"), &s->ehlo) < 0 || tls_of(cfg_getsec(sec, "tls"), &s->tls) < 0)
         return -1;
-    tls_of(cfg_getsec(sec, "tls"), &s->tls);
     s->steps = mem_alloc((steps + 1) * sizeof *s->steps);
     for (; s->step_count < steps; s->step_count++)
         if (step_of(cfg_getnsec(sec, "step", s->step_count), &s->steps[s->step_count]) < 0) {
@@ -406,6 +431,7 @@ static cfg_opt_t step_options[] = {
     CFG_INT("every", 0, CFGF_NONE),
     CFG_INT("chance", 1000, CFGF_NONE),
     CFG_INT("until_s", 0, CFGF_NONE),
+    CFG_STR("offers", NULL, CFGF_NODEFAULT),
     CFG_INT("bytes", 0, CFGF_NONE),
     CFG_INT("ms", 0, CFGF_NONE),
     CFG_STR("rcpt", NULL, CFGF_NODEFAULT),
@@ -436,11 +462,26 @@ static cfg_opt_t ehlo_options[] = {
     CFG_BOOL("own_name", cfg_false, CFGF_NONE),    CFG_END(),
 };
 static cfg_opt_t tls_options[] = {
-    CFG_STR("cert", NULL, CFGF_NODEFAULT),       CFG_STR("min", NULL, CFGF_NODEFAULT),
-    CFG_STR("max", NULL, CFGF_NODEFAULT),        CFG_STR("ciphers", NULL, CFGF_NODEFAULT),
-    CFG_STR("groups", NULL, CFGF_NODEFAULT),     CFG_STR("client_cert", NULL, CFGF_NODEFAULT),
-    CFG_BOOL("need_sni", cfg_false, CFGF_NONE),  CFG_BOOL("implicit", cfg_false, CFGF_NONE),
-    CFG_BOOL("no_resume", cfg_false, CFGF_NONE), CFG_END(),
+    CFG_STR("cert", NULL, CFGF_NODEFAULT),
+    CFG_STR("min", NULL, CFGF_NODEFAULT),
+    CFG_STR("max", NULL, CFGF_NODEFAULT),
+    CFG_STR("ciphers", NULL, CFGF_NODEFAULT),
+    CFG_STR("groups", NULL, CFGF_NODEFAULT),
+    CFG_STR("client_cert", NULL, CFGF_NODEFAULT),
+    CFG_BOOL("need_sni", cfg_false, CFGF_NONE),
+    CFG_BOOL("implicit", cfg_false, CFGF_NONE),
+    CFG_BOOL("no_resume", cfg_false, CFGF_NONE),
+    CFG_STR("sni_cert", NULL, CFGF_NODEFAULT),
+    CFG_STR_LIST("rotate", NULL, CFGF_NODEFAULT),
+    CFG_INT("rotate_every", 1, CFGF_NONE),
+    CFG_STR("ocsp", NULL, CFGF_NODEFAULT),
+    CFG_STR("sigalgs", NULL, CFGF_NODEFAULT),
+    CFG_INT("dh_bits", 0, CFGF_NONE),
+    CFG_STR("tickets", NULL, CFGF_NODEFAULT),
+    CFG_STR("told", NULL, CFGF_NODEFAULT),
+    CFG_INT("record", 0, CFGF_NONE),
+    CFG_INT("record_ms", 0, CFGF_NONE),
+    CFG_END(),
 };
 static cfg_opt_t expect_options[] = {
     CFG_STR_LIST("forbid", NULL, CFGF_NODEFAULT),

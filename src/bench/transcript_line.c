@@ -251,10 +251,17 @@ static void add_effect(struct buf *b, bool there, const char *word)
 
 json_t *transcript_line_fault(const struct bench_event *ev, uint64_t seed)
 {
-    static const char *const ends[] = {
-        [BENCH_CONTINUE] = "",   [BENCH_CLOSE] = "close",           [BENCH_CUT] = "cut",
-        [BENCH_RST] = "rst",     [BENCH_HALF_CLOSE] = "half-close", [BENCH_HANG] = "hang",
-        [BENCH_PLAIN] = "plain", [BENCH_SWALLOW] = "swallow",       [BENCH_EXTRA_REPLY] = "extra-reply"};
+    static const char *const ends[] = {[BENCH_CONTINUE] = "",
+                                       [BENCH_CLOSE] = "close",
+                                       [BENCH_CUT] = "cut",
+                                       [BENCH_RST] = "rst",
+                                       [BENCH_HALF_CLOSE] = "half-close",
+                                       [BENCH_HANG] = "hang",
+                                       [BENCH_PLAIN] = "plain",
+                                       [BENCH_SWALLOW] = "swallow",
+                                       [BENCH_EXTRA_REPLY] = "extra-reply",
+                                       [BENCH_KEYUPDATE] = "keyupdate",
+                                       [BENCH_RENEGOTIATE] = "renegotiate"};
     const struct bench_step *step = ev->step;
     struct buf effect = {0};
     json_t *o;

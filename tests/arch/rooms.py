@@ -18,7 +18,7 @@ MAY["dns"] = {"base", "dns"}
 MAY["bench"] = {"base", "smtp", "conf", "tls", "net", "bench"}
 HOME = [  # header pattern, who may include it
     (r"event2/", lambda f: f.startswith("net/")),
-    (r"openssl/", lambda f: f.startswith("tls/") or re.match(r"bench/(bench_tls|bench_identity|bench_probe|hello_print|message_digest|pki)", f)),
+    (r"openssl/", lambda f: f.startswith("tls/") or re.match(r"bench/(bench_tls|bench_identity|bench_probe|client_hello_print|message_digest|pki)", f)),
     (r"confuse\.h", lambda f: f in ("conf/conf_load.c", "bench/scenario_cfg.h")),
     (r"gsasl\.h", lambda f: f.split("/")[0] in ("auth", "relay")),
     (r"unbound\.h", lambda f: f.startswith("dns/")),

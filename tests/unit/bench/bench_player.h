@@ -1,8 +1,9 @@
 /* A sender in the same process as the bench's session: correct, with a queue, or wrong in one way, which is named by the
  * fact that it is to show. No sockets and no clock, so that every scenario can be played to every such sender.
  *
- * TLS is what both sides say it is. Only the scenario's certificate is looked at: what is not called good-... does not
- * verify. */
+ * TLS is what both sides say it is. Only the scenario's words are looked at: a certificate that is not called good-...
+ * does not verify, nor does one whose stapled response is not good; ciphers of aNULL prove nothing, and of eNULL nobody takes
+ * any. */
 #ifndef TESTS_UNIT_BENCH_BENCH_PLAYER_H
 #define TESTS_UNIT_BENCH_BENCH_PLAYER_H
 
@@ -152,32 +153,66 @@ static const char *player_offers(const struct player *p, const char *word)
     return NULL;
 }
 
-static void player_note(struct player *p, const char *ev)
+/* What it is shown: without SNI another one, perhaps. */
+static const char *player_certificate(const struct player *p)
 {
-    transcript_note(p->t, ev, json_pack("{s:s}", "sni", "mx.bench.test"));
+    const struct bench_tls *t = &p->sc->tls;
+
+    return t->sni_cert && !player_is(p, "mail-unproven") ? t->sni_cert : t->cert ? t->cert : "good";
+}
+
+/* As a correct sender of its policy does, or one that is wrong in that. */
+static bool player_trusts(const struct player *p)
+{
+    const struct bench_tls *t = &p->sc->tls;
+    bool blind = player_is(p, "mail") || player_is(p, "auth");
+    bool stale = t->ocsp && strcmp(t->ocsp, "good") != 0 && !player_is(p, "mail-status-asked");
+
+    if (blind)
+        return true;
+    if (t->ciphers && strncmp(t->ciphers, "eNULL", 5) == 0)
+        return false;
+    if (p->policy != BENCH_VERIFIED)
+        return true;
+    if (t->ciphers && strncmp(t->ciphers, "aNULL", 5) == 0)
+        return false;
+    return !stale && (player_is(p, "mail-unproven") || player_is(p, "mail-status-asked") ||
+                      strncmp(player_certificate(p), "good", 4) == 0);
 }
 
 /* True: TLS is up. */
 static bool player_handshake(struct player *p)
 {
-    const char *cert = p->sc->tls.cert;
+    static const struct client_hello h = {
+        .versions = {0x0304, 0x0303}, .version_count = 2, .sni = "mx.bench.test", .asks_status = true, .size = 300};
+    enum bench_hello r = BENCH_HELLO_ANSWERED;
 
     p->start = false;
-    bench_session_sni(p->s, "mx.bench.test");
-    if (p->hung || bench_session_client_hello(p->s, p->now_s)) {
-        player_drain(p);
+    transcript_note(p->t, "client_hello", client_hello_json(&h, 0));
+    if (!p->hung)
+        r = bench_session_client_hello(p->s, &h, p->now_s);
+    player_drain(p);
+    if (r == BENCH_HELLO_ANSWERED)
+        return false;
+    if (r == BENCH_HELLO_HELD)
+        p->at = p->len; /* a warning */
+    p->start = false;
+    if (!player_trusts(p)) {
+        transcript_note(p->t, "tls_fail", json_pack("{s:s}", "sni", h.sni));
         return false;
     }
-    if (p->policy == BENCH_VERIFIED && cert && strncmp(cert, "good", 4) != 0 && !player_is(p, "mail") &&
-        !player_is(p, "auth")) {
-        player_note(p, "tls_fail");
-        return false;
-    }
-    player_note(p, "tls_done");
+    transcript_note(p->t, "tls_done",
+                    json_pack("{s:s,s:b}", "sni", h.sni, "cert_valid", strncmp(player_certificate(p), "good", 4) == 0));
     bench_session_tls_done(p->s);
     p->tls = true;
     player_drain(p);
     return true;
+}
+
+/* Where it is told that TLS begins with the first octet, and it does not. */
+static bool player_is_misled(const struct player *p)
+{
+    return bench_told_implicit(p->sc, false) != p->sc->tls.implicit;
 }
 
 static bool player_connect(struct player *p)
@@ -205,6 +240,8 @@ static bool player_connect(struct player *p)
     if (player_is(p, "early-talker"))
         player_say(p, "EHLO early\r\n");
     player_drain(p);
+    if (player_is_misled(p) && !player_is(p, "mail-in-clear") && !player_is(p, "auth-in-clear"))
+        return false;
     return !p->sc->tls.implicit || player_handshake(p);
 }
 
@@ -242,7 +279,7 @@ static bool player_start_tls(struct player *p)
         return true;
     if (player_is(p, "auth-in-clear"))
         (void)player_ask(p, "AUTH PLAIN AGEAYg==");
-    if (player_is(p, "mail-in-clear") && must)
+    if (player_is(p, "mail-in-clear") && (must || player_is_misled(p)))
         return true;
     if (!player_offers(p, "STARTTLS") && !player_is(p, "client-hello-in-clear"))
         return !must;

@@ -306,7 +306,7 @@ END_TEST
 START_TEST(what_was_said_is_what_is_offered)
 {
     struct bench_step steps[] = {
-        {.at = BENCH_EHLO, .reply = {(char *)"250-b\r\n250-starttls\r\n250 AUTH=LOGIN\r\n", 38}},
+        {.at = BENCH_EHLO, .reply = {(char *)"250-b\r\n250-starttls\r\n250 AUTH=LOGIN\r\n", 37}},
         {.at = BENCH_EHLO_TLS, .reply = {(char *)"250-b\r\n250 AUTH PLAIN\r\n", 23}}};
     struct rig r;
 
