@@ -150,7 +150,7 @@ static void try_ca(struct builder *b, const char *path)
     struct tls_client *t = NULL;
     char *pem = NULL;
     struct err e;
-    size_t len;
+    size_t len = 0;
 
     if (!path || generation_file(b->g, path, &pem, &len, &e) < 0) /* one that cannot be read was told */
         return;
