@@ -48,6 +48,7 @@ static inline void oracle_octet(struct oracle *o, char x)
     o->tail[o->tail_len++] = x;
     b->bytes++;
     b->nul += x == '\0';
+    b->eight_bit += (unsigned char)x > 127;
     b->bare_cr += o->cr && x != '\n';
     b->bare_lf += x == '\n' && !o->cr;
     if (x == '\n')
@@ -93,7 +94,7 @@ static inline bool oracle_agrees(const struct oracle *o, const struct bench_cont
     const struct bench_body *a = &o->body, *b = &c->body;
 
     return a->bytes == b->bytes && a->max_line == b->max_line && a->bare_lf == b->bare_lf && a->bare_cr == b->bare_cr &&
-           a->nul == b->nul && a->dots_stuffed == b->dots_stuffed && a->near == b->near;
+           a->nul == b->nul && a->eight_bit == b->eight_bit && a->dots_stuffed == b->dots_stuffed && a->near == b->near;
 }
 
 #endif
