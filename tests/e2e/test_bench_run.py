@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""postern-bench run: correct senders fail nothing, and senders that are broken in one way fail what covers it."""
+"""postern-bench run: ports, commands, what is said of them, and the line that shows it. The whole catalogue: test_bench_senders.py."""
 import pathlib
 import sys
 import unittest
@@ -45,13 +45,6 @@ class Run(DaemonTest):
     def sender(self, *faults, **kw):
         return self.bench("--", sys.executable, SENDER, *faults, **kw)
 
-    def test_correct_senders_fail_nothing(self):
-        for policy in ("opportunistic", "required", "verified"):
-            done = self.sender(policy=policy)
-            self.assertEqual(done.returncode, 0, done.out)
-            self.assertEqual(self.failed(), [])
-            self.assertGreater(sum(r == "pass" for r in self.results.values()), 9, done.out)
-
     def test_swaks_smtplib_curl(self):
         for driver in ("swaks", "smtplib", "curl"):
             done = self.bench("--", DRIVERS / driver, only="starttls.refused-4*")
@@ -60,7 +53,7 @@ class Run(DaemonTest):
             self.assertEqual(self.results, {"good": "pass"}, driver)
 
     def test_one_that_goes_on_in_clear(self):
-        done = self.sender("clear-anyway")
+        done = self.sender("clear-anyway", only="starttls.a*,starttls.refused-454")
         self.assertEqual(done.returncode, 1)
         self.assertIn("starttls.absent", self.failed())
         self.assertIn("starttls.refused-454", self.failed())
@@ -69,42 +62,6 @@ class Run(DaemonTest):
         sid = re.search(r"starttls.absent +FAIL +(\S+) +mail-in-clear: line (\d+) of \1\n +postern-bench transcript \S+/\1.jsonl\n", done.out)
         shown = next(l for l in self.lines(sid.group(1)) if l["seq"] == int(sid.group(2)))
         self.assertTrue(shown["raw"].startswith("MAIL"))
-
-    def test_one_that_believes_what_was_injected(self):
-        self.sender("believes-injected")
-        self.assertEqual(self.failed(), ["starttls.inject-reply"])
-
-    def test_one_that_never_asks_again(self):
-        self.sender("no-second-ehlo", only="starttls.a*")
-        self.assertEqual(self.failed(), ["starttls.again"])
-
-    def test_one_that_sends_its_password_in_clear(self):
-        self.sender("auth-in-clear")
-        self.assertEqual(self.failed(), ["starttls.auth-clear"])
-
-    def test_one_that_retries_what_is_refused_for_good(self):
-        self.sender("retries-5yz", policy="opportunistic", only="rcpt.55[01]")
-        self.assertEqual(self.failed(), ["rcpt.550", "rcpt.551"])
-
-    def test_one_that_smuggles(self):
-        self.sender("smuggles", policy="opportunistic", only="smuggle.*")
-        self.assertIn("smuggle.observe", self.failed())
-        self.assertIn("smuggle.lenient-lf-dot-lf", self.failed())
-        self.assertIn("smuggle.lenient-cr-dot-cr", self.failed())
-        self.assertIn("smuggle.lenient-crlf-nul-dot-crlf", self.failed())
-        self.sender(policy="opportunistic", only="smuggle.*")
-        self.assertEqual(self.failed(), [])
-        self.assertEqual(self.results["smuggle.observe"], "pass")
-
-    def test_certificates(self):
-        self.sender(policy="verified", only="cert.*")
-        self.assertEqual(self.failed(), [])
-        self.assertEqual(self.results["cert.good-rsa"], "pass")
-        self.assertEqual(self.results["cert.expired"], "pass")
-        self.sender("no-verification", policy="verified", only="cert.*")
-        self.assertIn("cert.wrong-host", self.failed())
-        self.assertIn("cert.self-signed", self.failed())
-        self.assertNotIn("cert.good-rsa", self.failed())
 
     def test_each_line_leads_to_its_session(self):
         done = self.sender(only=["starttls.a*,good", "starttls.refused-45?"])
