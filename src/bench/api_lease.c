@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "bench/api_own.h"
+#include "bench/bench_json.h"
 
 static json_t *verdict_of(const struct lease *l, bool over)
 {
@@ -18,10 +19,10 @@ json_t *api_lease_json(const struct api *a, const struct lease *l, bool over)
     char ip[ADDR_TEXT], *domain = mem_printf("%s.%s.bench.test", l->id, l->scenario->name),
                         *rcpt = mem_printf("rcpt@%s", domain), *ca = mem_printf("%s/ca.pem", a->setup.pki);
     int64_t left = l->expires_us - clock_now().mono_us;
-    json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:i,s:s,s:s,s:s,s:b,s:I,s:i,s:i,s:i,s:i,s:i,s:o}", "id", l->id, "name",
+    json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:i,s:s,s:s,s:o,s:b,s:I,s:i,s:i,s:i,s:i,s:i,s:o}", "id", l->id, "name",
                           l->name, "scenario", l->scenario->name, "host", a->setup.hostname, "ip",
                           addr_ip_text(&l->address, ip), "port", (int)addr_port(&l->address), "domain", domain, "rcpt",
-                          rcpt, "ca", ca, "implicit", bench_told_implicit(l->scenario, false), "seed",
+                          rcpt, "ca", bench_json_text(ca), "implicit", bench_told_implicit(l->scenario, false), "seed",
                           (json_int_t)l->seed, "expires_s", (int)(left > 0 ? left / 1000000 : 0), "sessions",
                           (int)l->sessions, "open", (int)(l->sessions - l->ended), "messages", (int)l->messages,
                           "accepted", (int)l->accepted, "verdict", verdict_of(l, over));

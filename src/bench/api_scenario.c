@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "bench/api_own.h"
+#include "bench/bench_json.h"
 #include "bench/bench_probe.h"
 #include "bench/scenario_json.h"
 
@@ -86,9 +87,10 @@ static json_t *listener_json(const struct bench_listener *l)
 {
     char where[ADDR_TEXT];
 
-    return json_pack("{s:s,s:s,s:s,s:s,s:i}", "name", l->name, "address", addr_text(bench_port_address(l->port), where),
-                     "scenario", bench_port_scenario(l->port)->name, "state",
-                     bench_listen_name(bench_port_listens(l->port)), "open", (int)bench_port_sessions(l->port));
+    return json_pack("{s:o,s:s,s:s,s:s,s:i}", "name", bench_json_text(l->name), "address",
+                     addr_text(bench_port_address(l->port), where), "scenario", bench_port_scenario(l->port)->name,
+                     "state", bench_listen_name(bench_port_listens(l->port)), "open",
+                     (int)bench_port_sessions(l->port));
 }
 
 static json_t *listeners_json(const struct listener_list *all, const char *name)

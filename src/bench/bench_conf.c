@@ -310,6 +310,8 @@ static int listener_of(const struct loading *x, cfg_t *sec, struct bench_conf_li
     l->implicit = cfg_getbool(sec, "implicit");
     l->select = cfg_getbool(sec, "select");
     l->line = (unsigned)sec->line;
+    if (!bench_scenario_is_name(l->name))
+        return scenario_cfg_complain(sec, "listener", "its name: letters, digits, dot, minus, underscore; at most 64");
     if (clients_of(sec, &l->clients) < 0 || addresses_of(x, sec, l) < 0)
         return -1;
     s = bench_catalogue_find(&x->c->scenarios, l->scenario);

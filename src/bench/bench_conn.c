@@ -334,7 +334,7 @@ void bench_conn_begin(struct bench_port *p, int fd, const struct addr *peer)
     char listener[ADDR_TEXT];
     struct transcript_start s = {.scenario = p->scenario->name,
                                  .lease = p->lease,
-                                 .listener = addr_text(&p->address, listener),
+                                 .listener = p->name ? p->name : addr_text(&p->address, listener),
                                  .peer = peer,
                                  .local = &p->address,
                                  .seed = bench_count_seed(counters(p))};

@@ -95,6 +95,7 @@ struct bench_port *bench_port_open(struct bench_server *v, const struct bench_po
 
     p->server = v;
     p->scenario = s->scenario;
+    p->name = mem_str(s->name);
     p->lease = mem_str(s->lease);
     p->count = *s->lease ? bench_count_new(s->seed) : NULL;
     p->choices = s->choices;
@@ -140,6 +141,7 @@ void bench_port_drop(struct bench_port *p)
         at = &(*at)->next;
     *at = p->next;
     bench_count_free(&p->count);
+    free(p->name);
     free(p->lease);
     free(p);
 }

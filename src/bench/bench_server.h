@@ -29,6 +29,7 @@ const struct bench_totals *bench_server_totals(const struct bench_server *v); /*
 struct bench_port_setup {
     const struct addr *address; /* port 0: a free one */
     const struct bench_scenario *scenario;
+    const char *name;                    /* of the listener; NULL: its address */
     const char *lease;                   /* "" for none; with one counters and chance are the port's own */
     uint64_t seed;                       /* of the lease's */
     const struct bench_choices *choices; /* what else may be played there; NULL: nothing. Must outlive the port */

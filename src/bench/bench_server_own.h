@@ -16,7 +16,7 @@ struct bench_port {
     unsigned client_count;
     bool implicit, no_tls;
     struct bench_count *count; /* its own, with a lease; NULL: the server's */
-    char *lease;
+    char *name, *lease; /* name: NULL: its address */
     struct addr address;
     enum bench_listen how;
     int held;                      /* keeps the port while nobody is let in; -1: the listener has it */

@@ -53,11 +53,13 @@ static void on_line(void *arg, const json_t *line)
 
 /* ---- what listens */
 
-static int open_port(struct house *h, const char *name, const struct bench_port_setup *s, struct err *e)
+static int open_port(struct house *h, const char *name, struct bench_port_setup *s, struct err *e)
 {
-    struct bench_port *p = bench_port_open(h->server, s, e);
+    struct bench_port *p;
     char where[ADDR_TEXT];
 
+    s->name = name;
+    p = bench_port_open(h->server, s, e);
     if (!p)
         return err_wrap(e, "%s", name);
     listener_list_add(&h->listeners, name, p);

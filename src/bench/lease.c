@@ -69,8 +69,11 @@ static void name_it(struct lease *l)
 
 struct lease *lease_new(struct lease_table *t, const struct lease_setup *s, int64_t now_us, struct err *e)
 {
-    struct bench_port_setup port = {
-        .address = s->address, .scenario = s->scenario, .seed = s->seed, .choices = s->choices};
+    struct bench_port_setup port = {.name = *s->name ? s->name : NULL,
+                                    .address = s->address,
+                                    .scenario = s->scenario,
+                                    .seed = s->seed,
+                                    .choices = s->choices};
     struct lease *l;
 
     if (t->count == t->most) {

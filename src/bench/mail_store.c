@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "bench/bench_json.h"
 
 #define SUFFIX ".msg"
 
@@ -240,27 +241,6 @@ int mail_store_read(const struct mail_store *m, const char *mid, bool wire, size
 
 /* ---- writing one */
 
-/* Octets of a sender's: JSON is UTF-8, so what is none is shown as Latin-1. */
-static json_t *text(const char *s)
-{
-    json_t *o = json_string(s ? s : "");
-    struct buf b = {0};
-
-    if (o)
-        return o;
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-
-        if (c < 0x80)
-            buf_append(&b, s, 1);
-        else
-            buf_append(&b, (char[]){(char)(0xc0 | c >> 6), (char)(0x80 | (c & 0x3f))}, 2);
-    }
-    o = json_stringn(buf_data(&b), b.len);
-    buf_clear(&b);
-    return o ? o : json_string("");
-}
-
 struct mail_draft *mail_draft_new(struct mail_store *m, const char *sid, const char *lease)
 {
     struct mail_draft *d = m ? mem_alloc(sizeof *d) : NULL;
@@ -278,7 +258,7 @@ void mail_draft_tls(struct mail_draft *d, const char *version, const char *ciphe
     if (!d)
         return;
     json_decref(d->tls);
-    d->tls = json_pack("{s:s,s:s,s:o}", "version", version, "cipher", cipher, "sni", text(sni));
+    d->tls = json_pack("{s:s,s:s,s:o}", "version", version, "cipher", cipher, "sni", bench_json_text(sni));
 }
 
 static void begin(struct mail_draft *d)
@@ -324,8 +304,8 @@ static json_t *rcpts_of(const struct bench_envelope *e)
     json_t *list = json_array();
 
     for (unsigned i = 0; i < e->rcpt_count; i++)
-        json_array_append_new(list, json_pack("{s:o,s:o,s:i}", "addr", text(e->rcpts[i].addr), "params",
-                                              text(e->rcpts[i].params), "code", (int)e->rcpts[i].code));
+        json_array_append_new(list, json_pack("{s:o,s:o,s:i}", "addr", bench_json_text(e->rcpts[i].addr), "params",
+                                              bench_json_text(e->rcpts[i].params), "code", (int)e->rcpts[i].code));
     return list;
 }
 
@@ -340,9 +320,9 @@ static void finish(struct mail_draft *d, const struct bench_scenario *sc, const 
     d->f = NULL;
     mid = mem_printf("%s.%u", d->sid, d->messages);
     about = json_pack("{s:s,s:s,s:s,s:s,s:I,s:o,s:o,s:b,s:b,s:b,s:O?}", "mid", mid, "sid", d->sid, "lease", d->lease,
-                      "scenario", sc->name, "ts", (json_int_t)clock_now().real_us, "from", text(ev->envelope->from),
-                      "rcpts", rcpts_of(ev->envelope), "accepted", ev->accepted, "chunked", ev->chunked, "truncated",
-                      d->truncated, "tls", d->tls);
+                      "scenario", sc->name, "ts", (json_int_t)clock_now().real_us, "from",
+                      bench_json_text(ev->envelope->from), "rcpts", rcpts_of(ev->envelope), "accepted", ev->accepted,
+                      "chunked", ev->chunked, "truncated", d->truncated, "tls", d->tls);
     free(mid);
     keep(m, about, d->size);
     free(d->path);

@@ -233,6 +233,8 @@ class Api(DaemonTest):
         names = [s["name"] for s in self.call("GET", "/v1/scenarios")[1]["scenarios"]]
         self.assertEqual(len(names), len(set(names)))
         self.assertIn("mine", names)
+        odd = b'scenario "odd" { doc = "\xff" listen = accept }'
+        self.assertEqual(self.call("PUT", "/v1/scenarios/odd", odd)[1]["doc"], "\xff")
         for i in range(30):
             self.assertEqual(self.call("PUT", "/v1/scenarios/mine", (text % ("mine", i)).encode())[0], 200)
 
@@ -417,6 +419,7 @@ class Api(DaemonTest):
             return c.ask(f"RCPT TO:<{rcpt}>")
 
     def test_from_a_file(self):
+        seen = lambda: {s["listener"] for s in self.call("GET", "/v1/sessions")[1]["sessions"]}  # noqa: E731
         (self.dir / "more").mkdir()
         (self.dir / "more" / "inc.conf").write_text('scenario "by-rcpt" { select { rcpt = {"*@acme.test"} } step { at = rcpt reply = {"450 acme"} } }\n'
                                                     'include("deeper.conf")')
@@ -458,6 +461,7 @@ class Api(DaemonTest):
         self.assertEqual(self.call("PUT", "/v1/scenarios/x", b'scenario "x" { }')[0], 403)  # write = yes is not there
         self.assertEqual(self.call("PUT", "/v1/listeners/open", {"state": "down"})[0], 403)
         self.assertEqual(self.call("GET", "/")[1]["host"], "mx.other.test")
+        self.assertEqual(seen(), {"open", "fixed", "tls", "closed"})
         lease = self.lease(scenario="good", select=True)
         self.assertEqual(self.session(f":{lease['port']}", rcpt="x@acme.test"), "450 acme")
 
