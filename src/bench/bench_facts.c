@@ -11,7 +11,7 @@ static const struct {
     const char *name, *doc;
 } table[BENCH_FACTS] = {
     [BENCH_F_SESSION] = {"session", "somebody connected"},
-    [BENCH_F_EARLY] = {"early-talker", "spoke before the greeting"},
+    [BENCH_F_EARLY] = {"early-talker", "spoke before the greeting, and not to take its leave"},
     [BENCH_F_HELO] = {"helo", "HELO"},
     [BENCH_F_TLS] = {"tls", "a handshake was finished"},
     [BENCH_F_NO_SNI] = {"no-sni", "a ClientHello that names no host"},
@@ -234,7 +234,7 @@ static void command(struct bench_facts *f, struct bench_facts_line *l)
 {
     struct bench_facts_session *s = l->s;
 
-    if (is_true(l->line, "early"))
+    if (is_true(l->line, "early") && strcmp(l->verb, "QUIT") != 0) /* "at any time", RFC 5321 4.1.1.10 */
         bench_facts_see(f, BENCH_F_EARLY, l->line);
     if (strcmp(str(l->line, "eol"), "lf") == 0)
         bench_facts_see(f, BENCH_F_BARE_LF, l->line);

@@ -306,7 +306,7 @@ static void command(struct lint *l, const struct bench_event *ev, unsigned seq, 
 
 static void received(struct lint *l, const struct bench_event *ev, unsigned seq, int64_t now_s)
 {
-    if (ev->early)
+    if (ev->early && !span_is_nocase(ev->text, "QUIT")) /* "at any time", RFC 5321 4.1.1.10 */
         say(l, LINT_EARLY_TALKER, "spoke before the greeting", seq);
     if (ev->pipelined)
         pipelined(l, ev, seq);
