@@ -55,7 +55,7 @@ static const struct {
     [BENCH_F_GAVE_UP] = {"gave-up", "ended a session that waited for the server"},
     [BENCH_F_BARE_LF] = {"bare-lf", "LF without CR, in a command or in content"},
     [BENCH_F_BARE_CR] = {"bare-cr", "CR without LF in content"},
-    [BENCH_F_NEAR_END] = {"near-end", "content with something that some server takes for its end"},
+    [BENCH_F_NEAR_END] = {"near-end", "content behind DATA with something that some server takes for its end"},
     [BENCH_F_UNSTUFFED] = {"unstuffed", "a line of content began with a single dot"},
     [BENCH_F_SMUGGLED] = {"smuggled", "MAIL FROM:<smuggled@...>, which stood in the content: two messages out of one"},
 };
@@ -352,7 +352,8 @@ static void body(struct bench_facts *f, const struct bench_facts_line *l)
         bench_facts_see(f, BENCH_F_BARE_LF, l->line);
     if (json_integer_value(json_object_get(l->line, "bare_cr")))
         bench_facts_see(f, BENCH_F_BARE_CR, l->line);
-    if (json_array_size(json_object_get(l->line, "near_eod")))
+    if (json_array_size(json_object_get(l->line, "near_eod")) &&
+        !is_true(l->line, "chunked")) /* BDAT ends by its count */
         bench_facts_see(f, BENCH_F_NEAR_END, l->line);
     if (json_is_false(json_object_get(l->line, "dot_stuffed")))
         bench_facts_see(f, BENCH_F_UNSTUFFED, l->line);

@@ -73,6 +73,7 @@ static void body(struct play *p, const char *sid, const char *rest)
         json_array_append_new(near, json_string("lf-dot-lf"));
     json_object_set_new(o, "pipelined", json_boolean(strstr(rest, "pushed") != NULL));
     json_object_set_new(o, "near_eod", near);
+    json_object_set_new(o, "chunked", json_boolean(strstr(rest, "chunked") != NULL));
     json_object_set_new(o, "bytes", json_integer(atoi(rest)));
     json_object_set_new(o, "bare_lf", json_integer(strstr(rest, "bare_lf") != NULL));
     json_object_set_new(o, "bare_cr", json_integer(strstr(rest, "bare_cr") != NULL));
