@@ -267,15 +267,52 @@ static bool is_busy(const struct bench_session *s)
     return is_hurried(s) ? s->waiting >= HURRIED_MOST : s->first || s->given;
 }
 
+enum is_hello { HELLO_NO, HELLO_MAYBE, HELLO_YES };
+
+/* A handshake that nobody agreed to, where a line could begin: none of SMTP begins like its record. */
+static enum is_hello is_client_hello(const struct bench_session *s)
+{
+    const unsigned char *p = (const unsigned char *)buf_data(&s->in);
+
+    if (s->mode != BENCH_LINES || s->in_tls || p[0] != 0x16 || (s->in.len > 1 && p[1] != 3))
+        return HELLO_NO;
+    return s->in.len < 5 ? HELLO_MAYBE : HELLO_YES;
+}
+
+/* It is passed over, as much of it as is there. */
+static size_t pass_client_hello(struct bench_session *s)
+{
+    const unsigned char *p = (const unsigned char *)buf_data(&s->in);
+    size_t n;
+
+    if (!s->hello_left) {
+        s->hello_left = 5u + (size_t)(p[3] << 8 | p[4]);
+        bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_HELLO});
+    }
+    n = s->in.len < s->hello_left ? s->in.len : s->hello_left;
+    s->hello_left -= n;
+    return n;
+}
+
+/* How many octets of what has come are done with; 0: more must come. */
+static size_t work_once(struct bench_session *s)
+{
+    enum is_hello hello = s->hello_left ? HELLO_YES : is_client_hello(s);
+
+    if (hello != HELLO_NO)
+        return hello == HELLO_YES ? pass_client_hello(s) : 0;
+    return s->mode == BENCH_CONTENT ? bench_mail_content(s, buf_data(&s->in), s->in.len)
+           : s->mode == BENCH_CHUNK ? bench_mail_chunk(s, buf_data(&s->in), s->in.len)
+                                    : one_line(s);
+}
+
 /* One thing after the other: what comes is looked at when there is nothing left to do for what was before it. */
 static void work(struct bench_session *s)
 {
     size_t n = 1;
 
     while (n && s->in.len && !is_busy(s) && s->mode != BENCH_DEAF && s->mode != BENCH_TLS_NEXT) {
-        n = s->mode == BENCH_CONTENT ? bench_mail_content(s, buf_data(&s->in), s->in.len)
-            : s->mode == BENCH_CHUNK ? bench_mail_chunk(s, buf_data(&s->in), s->in.len)
-                                     : one_line(s);
+        n = work_once(s);
         buf_consume(&s->in, n);
         if (n)
             s->pushed = s->in.len;
@@ -286,28 +323,12 @@ static void work(struct bench_session *s)
         drop(s, false);
 }
 
-/* A handshake that nobody agreed to: no line of SMTP begins like its record, which is dropped. */
-static void drop_client_hello(struct bench_session *s)
-{
-    const unsigned char *p = (const unsigned char *)buf_data(&s->in);
-    size_t n = s->in.len;
-
-    if (n >= 5 && p[0] == 0x16 && p[1] == 3 && s->mode == BENCH_LINES && !s->in_tls && !s->hello_left) {
-        s->hello_left = 5u + (size_t)(p[3] << 8 | p[4]);
-        bench_session_tell(s, &(struct bench_event){.kind = BENCH_EV_HELLO});
-    }
-    n = n < s->hello_left ? n : s->hello_left;
-    s->hello_left -= n;
-    buf_consume(&s->in, n);
-}
-
 void bench_session_feed(struct bench_session *s, const void *p, size_t n, int64_t now_s)
 {
     s->now_s = now_s;
     s->early = s->early || (!s->welcomed && !s->early_said);
     s->early_said = s->early_said || s->early;
     buf_append(&s->in, p, n);
-    drop_client_hello(s);
     work(s);
 }
 
