@@ -29,8 +29,11 @@ static struct {
     struct file files[FILES];
     unsigned file_count;
     struct buf text;
+    const char *whole;  /* the text, when it is */
     struct line *lines; /* of the text */
     unsigned line_count, line_cap;
+    struct scenario_section *sections; /* of the text */
+    unsigned section_count, section_cap;
 } loading;
 
 /* ---- errors */
@@ -90,19 +93,25 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const cha
 
 static struct line line_of(const cfg_t *sec, const char *option)
 {
-    const char *text = loading.text.len ? buf_data(&loading.text) : "";
-
-    return at((int)scenario_text_line(text, loading.text.len, (unsigned)sec->line, option));
+    return at((int)scenario_text_line(loading.whole, loading.text.len, (unsigned)sec->line, option));
 }
 
-unsigned scenario_cfg_line(const cfg_t *sec, const char *option)
+static struct line begin_of(const cfg_t *sec)
 {
-    return line_of(sec, option).number;
+    for (unsigned i = 0; i < loading.section_count; i++)
+        if ((int)loading.sections[i].end == sec->line && span_is(loading.sections[i].name, sec->name))
+            return at((int)loading.sections[i].begin);
+    return at(sec->line);
+}
+
+unsigned scenario_cfg_line(const cfg_t *sec)
+{
+    return begin_of(sec).number;
 }
 
 const char *scenario_cfg_file(const cfg_t *sec)
 {
-    return loading.files[line_of(sec, "").file].name;
+    return loading.files[begin_of(sec).file].name;
 }
 
 int scenario_cfg_complain(cfg_t *sec, const char *option, const char *what)
@@ -136,6 +145,9 @@ static void forget(void)
     free(loading.lines);
     loading.lines = NULL;
     loading.line_count = loading.line_cap = 0;
+    free(loading.sections);
+    loading.sections = NULL;
+    loading.section_count = loading.section_cap = 0;
 }
 
 static void begin_line(unsigned file, unsigned number)
@@ -145,6 +157,23 @@ static void begin_line(unsigned file, unsigned number)
         loading.lines = mem_grow(loading.lines, loading.line_cap * sizeof *loading.lines);
     }
     loading.lines[loading.line_count++] = (struct line){file, number};
+}
+
+static void add_section(void *arg, const struct scenario_section *s)
+{
+    (void)arg;
+    if (loading.section_count == loading.section_cap) {
+        loading.section_cap = loading.section_cap ? loading.section_cap * 2 : 256;
+        loading.sections = mem_grow(loading.sections, loading.section_cap * sizeof *loading.sections);
+    }
+    loading.sections[loading.section_count++] = *s;
+}
+
+/* The whole text is there. */
+static void find_sections(void)
+{
+    loading.whole = buf_str(&loading.text); /* nothing is added from here on */
+    scenario_text_sections(loading.whole, loading.text.len, add_section, NULL);
 }
 
 static void copy(unsigned file, unsigned *number, const char *p, size_t n)
@@ -256,14 +285,17 @@ static int parse(cfg_t *cfg)
 {
     cfg_set_error_function(cfg, on_error);
     err_set(loading.e, "%s: cannot be read", loading.files[0].name);
-    return cfg_parse_buf(cfg, buf_str(&loading.text)) == CFG_SUCCESS ? 0 : -1;
+    return cfg_parse_buf(cfg, loading.whole) == CFG_SUCCESS ? 0 : -1;
 }
 
 int scenario_cfg_again(const char *path, struct err *e)
 {
     forget();
     loading.e = e;
-    return take_file(path, (struct line){0, 0}, 0);
+    if (take_file(path, (struct line){0, 0}, 0) < 0)
+        return -1;
+    find_sections();
+    return 0;
 }
 
 int scenario_cfg_parse(cfg_t *cfg, const char *path, struct err *e)
@@ -286,6 +318,7 @@ int scenario_cfg_parse_text(cfg_t *cfg, const char *name, const char *text, stru
     begin_line(0, number);
     copy(0, &number, own, strlen(own));
     free(own);
+    find_sections();
     return parse(cfg);
 }
 

@@ -18,9 +18,9 @@ int scenario_cfg_again(const char *path, struct err *e);
 int scenario_cfg_complain(cfg_t *sec, const char *option, const char *what);
 /* The same for a word that is none of those, with the nearest one. */
 int scenario_cfg_unknown(cfg_t *sec, const char *option, const char *word, const char *const *words);
-/* The line of the option, or where it is not there, the section's first one. */
-unsigned scenario_cfg_line(const cfg_t *sec, const char *option);
-const char *scenario_cfg_file(const cfg_t *sec); /* where it stands */
+/* Where the section begins. */
+unsigned scenario_cfg_line(const cfg_t *sec);
+const char *scenario_cfg_file(const cfg_t *sec);
 /* Of a scenario {} section; and include(). */
 cfg_opt_t *scenario_cfg_options(void);
 /* For a table's include: what is left of them in the end stands where none may. */

@@ -213,7 +213,7 @@ static int step_of(cfg_t *sec, struct bench_step *s)
     const char *at = cfg_getstr(sec, "at"), *inject = cfg_getstr(sec, "inject"), *flood = cfg_getstr(sec, "flood");
     int t = word_of(sec, "then", then, "continue"), point = at ? bench_at_find(at) : -1;
 
-    s->line = scenario_cfg_line(sec, "at");
+    s->line = scenario_cfg_line(sec);
     if (!at)
         return complain(sec, "at", "it must be said at which point");
     if (point < 0)
@@ -393,7 +393,7 @@ static int scenario_of(cfg_t *sec, struct bench_scenario *s)
     s->source = text_of(sec, "source");
     s->why_not = text_of(sec, "unavailable");
     s->file = mem_str(scenario_cfg_file(sec));
-    s->line = scenario_cfg_line(sec, "");
+    s->line = scenario_cfg_line(sec);
     if (how < 0 || number_of(sec, "receive_buffer", 1u << 30, &s->receive_buffer) < 0)
         return -1;
     s->listen = (enum bench_listen)how;

@@ -9,7 +9,13 @@
  *         expect required { forbid = {"mail-in-clear"} wait = "the queue's next run" }
  *     }
  *
- * reply is a list of lines, each gets CR LF ("250-a", "250 b"); raw is bytes as they are (%0d%0a, %r%n). */
+ * reply is a list of lines, each gets CR LF ("250-a", "250 b"); raw is bytes as they are (%0d%0a, %r%n). include("more.conf")
+ * outside of sections puts another file there; its name is relative to the file where it stands.
+ *
+ * Errors are one line, and name file, line and option, what is wrong, and what was most likely meant:
+ *
+ *     mine.conf:4: at: not "conect"; nearest: connect
+ *     more.conf:7 (included by mine.conf:1): reply: it stands in line 5 already; remove one */
 #ifndef BENCH_SCENARIO_FILE_H
 #define BENCH_SCENARIO_FILE_H
 

@@ -22,6 +22,7 @@ struct option {
 };
 
 struct section {
+    struct span name;
     unsigned line; /* of its name, or of the brace where there is none */
     struct option options[NAMES];
     unsigned count;
@@ -140,6 +141,7 @@ static enum event opening(struct walk *w, const struct token *t)
         return TOO_DEEP;
     w->depth++;
     w->section[w->depth].line = w->name.kind ? w->name.line : t->line;
+    w->section[w->depth].name = w->name.kind ? w->name.text : SPAN("");
     w->section[w->depth].count = 0;
     return NOTHING;
 }
@@ -277,6 +279,21 @@ unsigned scenario_text_line(const char *text, size_t n, unsigned end, const char
             return begins ? begins : end;
         default:
             break;
+        }
+}
+
+void scenario_text_sections(const char *text, size_t n, scenario_section_fn *fn, void *arg)
+{
+    struct walk w = begin(text, n);
+    enum event happened;
+    struct token t;
+
+    while ((happened = step(&w, &t)) <= SECTION_ENDS)
+        if (happened == SECTION_ENDS) {
+            const struct section *s = &w.section[w.depth--];
+
+            fn(arg, &(struct scenario_section){s->name, s->line, t.line});
+            w.name.kind = '\0';
         }
 }
 

@@ -19,6 +19,14 @@ int scenario_text_check(const char *name, const char *text, size_t n, struct err
  * there; end itself, where there is no such section. */
 unsigned scenario_text_line(const char *text, size_t n, unsigned end, const char *option);
 
+/* Each section as it ends. */
+struct scenario_section {
+    struct span name; /* "step" */
+    unsigned begin, end;
+};
+typedef void scenario_section_fn(void *arg, const struct scenario_section *s);
+void scenario_text_sections(const char *text, size_t n, scenario_section_fn *fn, void *arg);
+
 /* Comments become blanks. */
 void scenario_text_blank(char *text, size_t n);
 

@@ -158,8 +158,8 @@ class Catalogue(DaemonTest):
 
     def test_every_name_is_there(self):
         wanted = [l.split() for l in (TABLES / "bench_catalogue.txt").read_text().splitlines() if not l.startswith("#")]
-        missing = [name for section, name in wanted if name not in self.names(section)]
-        self.assertEqual([m for m in missing if not m.startswith(("tls.", "cert."))], [])
+        self.assertGreater(len(wanted), 200)
+        self.assertEqual([name for section, name in wanted if name not in self.names(section)], [])
 
     def test_what_cannot_be_played_says_why(self):
         for s in self.listed:
@@ -188,7 +188,9 @@ class Catalogue(DaemonTest):
                 Client(ports["conn.blackhole"], timeout=QUIET)
         lines = [json.loads(l) for l in (self.out / "all.jsonl").read_text().splitlines()]
         acted = {l["scenario"] for l in lines if l["ev"] == "fault"}
-        steps = {n for n in talks if "step     at" in run(BENCH, "show", "--catalogue", ROOT / "conf" / "bench", n).out}
+        files = "\n".join(p.read_text() for p in (ROOT / "conf" / "bench").glob("*.conf"))
+        steps = {n for n, block in re.findall(r'(?ms)^scenario "([^"]+)" \{$(.*?)^\}$', files) if "step {" in block} & set(talks)
+        self.assertGreater(len(steps), 100)
         self.assertEqual(steps - acted, set())
         sids = {n: [l["sid"] for l in lines if l["ev"] == "session_start" and l["scenario"] == n] for n in talks}
         writes = {n: sum(l["writes"] for l in lines if l["ev"] == "send" and l["sid"] in sids[n]) for n in ("banner.drip", "banner.split", "ehlo.cut-lines", "ehlo.split", "pipe.split")}
@@ -205,9 +207,10 @@ class Serving:
         test.out = self.dir / "out"
 
     def __enter__(self):
-        self.p = subprocess.Popen([str(BENCH), "serve", "--catalogue", ROOT / "conf" / "bench", "--pki", self.dir / "pki", "--out", self.test.out],
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        wanted = sum(s["available"] for s in self.test.listed)
+        mine = [s for s in self.test.listed if s["section"] in set("ABCIJKL")]
+        self.p = subprocess.Popen([str(BENCH), "serve", "--catalogue", ROOT / "conf" / "bench", "--pki", self.dir / "pki", "--out", self.test.out,
+                                   "--only", ",".join(s["name"] for s in mine)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wanted = sum(s["available"] for s in mine)
         return {n: int(where.rsplit(":", 1)[1]) for n, where in (self.p.stdout.readline().split() for _ in range(wanted))}
 
     def __exit__(self, *what):

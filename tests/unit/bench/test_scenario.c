@@ -104,7 +104,7 @@ START_TEST(a_file_in_a_file)
     ck_assert_uint_eq(c.list[1].line, 2);
     ck_assert_str_eq(c.list[2].file, main_file);
     ck_assert_uint_eq(c.list[2].line, 3);
-    ck_assert_uint_eq(c.list[2].steps[0].line, 5);
+    ck_assert_uint_eq(c.list[2].steps[0].line, 4);
     bench_catalogue_free(&c);
     unlink(main_file);
     unlink(other);
