@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "bench/scenario_cfg.h"
+#include "bench/scenario_value.h"
+#include "bench/transcript.h"
 
 #define POOL_MOST 65536u
 #define LEASES_MOST 4096u
@@ -23,13 +24,13 @@ void bench_conf_defaults(struct bench_conf *c)
     struct err e;
 
     memset(c, 0, sizeof *c);
-    c->hostname = mem_str("mx.bench.test");
+    c->hostname = mem_str(BENCH_HOST);
     c->pki = mem_str("bench-pki");
     c->seed = 1;
     c->capture.dir = mem_str("bench-out");
     c->capture.body = true;
-    c->capture.max_sessions = 20000;
-    c->capture.max_mib = 512;
+    c->capture.max_sessions = TRANSCRIPT_MAX_SESSIONS;
+    c->capture.max_mib = TRANSCRIPT_MAX_MIB;
     c->leases = 512;
     (void)addr_parse(&c->leases_at, "127.0.0.1:0", &e);
     (void)addr_parse(&c->each_at, "127.0.0.1:0", &e);
@@ -61,23 +62,18 @@ void bench_conf_free(struct bench_conf *c)
 
 /* ---- values */
 
-static const char *text_of(cfg_t *sec, const char *option)
-{
-    return cfg_getstr(sec, option);
-}
-
 static void take_text(char **dst, cfg_t *sec, const char *option)
 {
-    if (!text_of(sec, option))
+    if (!cfg_getstr(sec, option))
         return;
     free(*dst);
-    *dst = mem_str(text_of(sec, option));
+    *dst = mem_str(cfg_getstr(sec, option));
 }
 
 /* A name in the file system. */
 static void take_path(const struct loading *x, char **dst, cfg_t *sec, const char *option)
 {
-    const char *text = text_of(sec, option), *slash = strrchr(x->path, '/');
+    const char *text = cfg_getstr(sec, option), *slash = strrchr(x->path, '/');
 
     if (!text)
         return;
@@ -85,44 +81,24 @@ static void take_path(const struct loading *x, char **dst, cfg_t *sec, const cha
     *dst = slash && *text != '/' ? mem_printf("%.*s/%s", (int)(slash - x->path), x->path, text) : mem_str(text);
 }
 
+/* The default stays where nothing is said. */
 static int number_of(cfg_t *sec, const char *option, unsigned least, unsigned most, unsigned *out)
 {
-    long n = cfg_getint(sec, option);
-    char what[100];
-
-    if (!(cfg_getopt(sec, option)->flags & CFGF_MODIFIED))
-        return 0;
-    snprintf(what, sizeof what, "%ld is out of range; from %u to %u", n, least, most);
-    if (n < (long)least || n > (long)most)
-        return scenario_cfg_complain(sec, option, what);
-    *out = (unsigned)n;
-    return 0;
+    return scenario_value_given(sec, option) ? scenario_value_number(sec, option, least, most, out) : 0;
 }
 
 static int choice_of(cfg_t *sec, const char *option, const char *no, const char *yes, bool *out)
 {
-    const char *s = text_of(sec, option);
-    char what[100];
+    const char *const words[] = {no, yes, NULL};
+    int i = scenario_value_word(sec, option, words, *out ? yes : no);
 
-    if (!s)
-        return 0;
-    snprintf(what, sizeof what, "%s or %s, not \"%.30s\"", yes, no, s);
-    if (strcmp(s, yes) != 0 && strcmp(s, no) != 0)
-        return scenario_cfg_complain(sec, option, what);
-    *out = strcmp(s, yes) == 0;
-    return 0;
+    *out = i == 1;
+    return i < 0 ? -1 : 0;
 }
 
 static int clients_of(cfg_t *sec, struct bench_conf_clients *c)
 {
-    unsigned n = cfg_size(sec, "client");
-    struct err e;
-
-    c->nets = mem_alloc((n + 1) * sizeof *c->nets);
-    for (; c->count < n; c->count++)
-        if (net_parse(&c->nets[c->count], cfg_getnstr(sec, "client", c->count), &e) < 0)
-            return scenario_cfg_complain(sec, "client", e.text);
-    return 0;
+    return scenario_value_nets(sec, "client", &c->nets, &c->count);
 }
 
 /* A server that is wrong on purpose, and an API that steers it, are for this machine unless it is said twice. */
@@ -147,7 +123,7 @@ static int may_listen(const struct loading *x, cfg_t *sec, const char *option, c
 static int pool_of(cfg_t *sec, struct bench_conf *c)
 {
     static const char what[] = "IPv4 loopback addresses and a port, \"127.1.0.0/16:2525\"";
-    const char *text = text_of(sec, "pool"), *slash = text ? strchr(text, '/') : NULL,
+    const char *text = cfg_getstr(sec, "pool"), *slash = text ? strchr(text, '/') : NULL,
                *colon = slash ? strchr(slash, ':') : NULL;
     struct sockaddr_in *in = (struct sockaddr_in *)&c->each_at.ss;
     uint64_t bits, port;
@@ -173,12 +149,12 @@ static int pool_of(cfg_t *sec, struct bench_conf *c)
 
 static int ports_of(cfg_t *sec, struct bench_conf *c)
 {
-    const char *text = text_of(sec, "ports");
+    const char *text = cfg_getstr(sec, "ports");
     struct err e;
 
     if (!text)
         return 0;
-    if (text_of(sec, "pool"))
+    if (cfg_getstr(sec, "pool"))
         return scenario_cfg_complain(sec, "ports", "pool stands there, too; remove one");
     if (addr_parse(&c->each_at, text, &e) < 0 || !addr_is_loopback(&c->each_at))
         return scenario_cfg_complain(sec, "ports",
@@ -206,9 +182,9 @@ static int api_of(const struct loading *x, cfg_t *sec)
     struct bench_conf *c = x->c;
     struct err e;
 
-    if (!text_of(sec, "listen"))
+    if (!cfg_getstr(sec, "listen"))
         return scenario_cfg_complain(sec, "listen", "where? \"127.0.0.1:8026\"");
-    if (addr_parse(&c->api.listen, text_of(sec, "listen"), &e) < 0)
+    if (addr_parse(&c->api.listen, cfg_getstr(sec, "listen"), &e) < 0)
         return scenario_cfg_complain(sec, "listen", e.text);
     c->api.on = true;
     take_path(x, &c->api.token_file, sec, "token_file");
@@ -223,7 +199,7 @@ static int api_of(const struct loading *x, cfg_t *sec)
 static int leases_of(const struct loading *x, cfg_t *sec)
 {
     struct bench_conf *c = x->c;
-    const char *at = text_of(sec, "address");
+    const char *at = cfg_getstr(sec, "address");
     char *text;
     struct err e;
     int rc = 0;
@@ -269,7 +245,7 @@ static int bench_of(const struct loading *x, cfg_t *sec)
 /* "builtin", a directory, or "none". */
 static int catalogue_of(const struct loading *x, cfg_t *sec)
 {
-    const char *word = sec && text_of(sec, "catalogue") ? text_of(sec, "catalogue") : "builtin";
+    const char *word = sec && cfg_getstr(sec, "catalogue") ? cfg_getstr(sec, "catalogue") : "builtin";
 
     if (strcmp(word, "none") == 0)
         return 0;
@@ -306,7 +282,7 @@ static int listener_of(const struct loading *x, cfg_t *sec, struct bench_conf_li
     const struct bench_scenario *s;
 
     l->name = mem_str(cfg_title(sec));
-    l->scenario = mem_str(text_of(sec, "scenario"));
+    l->scenario = mem_str(cfg_getstr(sec, "scenario"));
     l->implicit = cfg_getbool(sec, "implicit");
     l->select = cfg_getbool(sec, "select");
     l->line = (unsigned)sec->line;
@@ -379,7 +355,7 @@ static int take_all(const struct loading *x, cfg_t *cfg)
     if (cfg_size(cfg, "bench") > 1)
         return scenario_cfg_complain(cfg_getnsec(cfg, "bench", 1), "bench", "it stands there twice; remove one");
     if (catalogue_of(x, sec) < 0 || scenario_cfg_again(x->path, x->e) < 0 ||
-        scenario_cfg_take(&x->c->scenarios, cfg) < 0 || (sec && bench_of(x, sec) < 0) || listeners_of(x, cfg) < 0)
+        scenario_file_take(&x->c->scenarios, cfg) < 0 || (sec && bench_of(x, sec) < 0) || listeners_of(x, cfg) < 0)
         return -1;
     x->c->each |= !x->c->listener_count && !x->c->api.on;
     return 0;
@@ -390,7 +366,7 @@ int bench_conf_load(struct bench_conf *c, const char *path, const char *builtin,
     cfg_opt_t options[] = {
         CFG_SEC("bench", bench_options, CFGF_MULTI),
         CFG_SEC("listener", listener_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
-        CFG_SEC("scenario", scenario_cfg_options(), CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+        CFG_SEC("scenario", scenario_file_options(), CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
         CFG_FUNC("include", scenario_cfg_include),
         CFG_END(),
     };

@@ -12,7 +12,6 @@
 
 #define BENCH_FILES 32
 #define BENCH_ONLY 64
-#define BENCH_HOST "mx.bench.test" /* in certificates and greetings */
 
 struct bench_options {
     const char *catalogue, *files[BENCH_FILES];

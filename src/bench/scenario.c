@@ -1,7 +1,6 @@
 #include "bench/scenario.h"
 
 #include <ctype.h>
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,28 +145,20 @@ bool bench_scenario_is_name(const char *name)
 
 void bench_scenario_free(struct bench_scenario *s)
 {
-    char *const texts[] = {s->name,       s->section,  s->doc,           s->correct,        s->source,
-                           s->why_not,    s->tls.cert, s->tls.min,       s->tls.max,        s->tls.ciphers,
-                           s->tls.groups, s->file,     s->ehlo.starttls, s->tls.client_cert};
+    char *const texts[] = {s->name,         s->section,         s->doc,          s->correct,
+                           s->source,       s->why_not,         s->file,         s->tls.cert,
+                           s->tls.sni_cert, s->tls.ocsp,        s->tls.min,      s->tls.max,
+                           s->tls.ciphers,  s->tls.groups,      s->tls.sigalgs,  s->tls.tickets,
+                           s->tls.told,     s->tls.client_cert, s->ehlo.starttls};
+    char **const lists[] = {s->tls.rotate, s->ehlo.add,    s->ehlo.drop,   s->ehlo.add_clear, s->ehlo.add_tls,
+                            s->select.sni, s->select.helo, s->select.mail, s->select.rcpt,    s->recipients};
 
-    char *const more[] = {s->tls.sni_cert, s->tls.ocsp, s->tls.sigalgs, s->tls.tickets, s->tls.told};
-
-    for (size_t i = 0; i < sizeof more / sizeof *more; i++)
-        free(more[i]);
-    free_list(s->tls.rotate);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
-    free(s->also_ends.p);
-    free_list(s->ehlo.add);
-    free_list(s->ehlo.drop);
-    free_list(s->select.sni);
-    free_list(s->select.helo);
-    free_list(s->select.mail);
-    free_list(s->select.rcpt);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        free_list(lists[i]);
     free(s->select.client);
-    free_list(s->recipients);
-    free_list(s->ehlo.add_clear);
-    free_list(s->ehlo.add_tls);
+    free(s->also_ends.p);
     for (unsigned i = 0; i < s->step_count; i++)
         free_step(&s->steps[i]);
     free(s->steps);

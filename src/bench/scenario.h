@@ -14,6 +14,8 @@
 #include "base/addr.h"
 #include "base/err.h"
 
+#define BENCH_HOST "mx.bench.test" /* what the bench is called, in certificates and greetings, unless it is told */
+
 enum bench_at {
     BENCH_ACCEPT,  /* accepted, nothing said */
     BENCH_CONNECT, /* in place of the greeting */
@@ -81,7 +83,7 @@ struct bench_step {
     unsigned until_s;            /* only so long since the first time; 0: always */
     unsigned rate_count, rate_s; /* only beyond so many in so many seconds, as from a bucket of tokens; 0: always */
     unsigned over;               /* only where the client has more sessions than so many at once; 0: always */
-    uint64_t bytes;              /* at BODY; at CLIENT_HELLO: a message of more than so many; 0: any */
+    unsigned bytes;              /* at BODY; at CLIENT_HELLO: a message of more than so many; 0: any */
     uint16_t offers;             /* at CLIENT_HELLO: this version of TLS is in it; 0: any */
     unsigned ms;                 /* at IDLE */
     char *rcpt;                  /* at RCPT: fnmatch(3) of the address; NULL: any */

@@ -1,5 +1,5 @@
-/* libconfuse, as scenario_file.c and bench_conf.c share it: one load at a time, since it hands nothing through to its
- * callbacks. Nobody else includes this. */
+/* libconfuse, as scenario files (scenario_file.c, scenario_step.c, scenario_value.c) and bench_conf.c share it: one load at a
+ * time, since it hands nothing through to its callbacks. Nobody else includes this. */
 #ifndef BENCH_SCENARIO_CFG_H
 #define BENCH_SCENARIO_CFG_H
 
@@ -21,11 +21,12 @@ int scenario_cfg_unknown(cfg_t *sec, const char *option, const char *word, const
 /* Where the section begins. */
 unsigned scenario_cfg_line(const cfg_t *sec);
 const char *scenario_cfg_file(const cfg_t *sec);
-/* Of a scenario {} section; and include(). */
-cfg_opt_t *scenario_cfg_options(void);
 /* For a table's include: what is left of them in the end stands where none may. */
 int scenario_cfg_include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv);
-/* Those that stand in the file. -1: it was said what is wrong. */
-int scenario_cfg_take(struct bench_catalogue *c, cfg_t *cfg);
+
+/* scenario_file.c: a scenario {} section, for tables that have it; and those that stand in what was parsed. -1: it was said
+ * what is wrong. */
+cfg_opt_t *scenario_file_options(void);
+int scenario_file_take(struct bench_catalogue *c, cfg_t *cfg);
 
 #endif

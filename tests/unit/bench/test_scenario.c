@@ -217,6 +217,28 @@ START_TEST(what_is_to_be_sent)
 }
 END_TEST
 
+/* They mean the same however they are written, since they are compared where they are used. */
+START_TEST(words_are_taken_in_any_case)
+{
+    static const char text[] =
+        "scenario \"x\" { ehlo { starttls = FIRST } tls { told = Implicit client_cert = Required "
+        "ocsp = GOOD tickets = Garbage } }";
+    struct bench_catalogue c = {0};
+    const struct bench_tls *t;
+    struct err e;
+
+    ck_assert_msg(bench_scenario_load_text(&c, "x", text, &e) == 0, "%s", e.text);
+    t = &c.list[0].tls;
+    ck_assert_str_eq(c.list[0].ehlo.starttls, "first");
+    ck_assert(bench_told_implicit(&c.list[0], false));
+    ck_assert_str_eq(t->client_cert, "required");
+    ck_assert_str_eq(t->ocsp, "good");
+    ck_assert_str_eq(t->tickets, "garbage");
+    ck_assert_ptr_null(t->min);
+    bench_catalogue_free(&c);
+}
+END_TEST
+
 /* Which of ten times a step acts. */
 static void acts(const struct bench_step *s, int64_t step_s, char out[11])
 {
@@ -345,5 +367,5 @@ START_TEST(counters_are_bounded)
 END_TEST
 
 SUITE_MAIN("scenario", chance_is_nobody_elses, counters_are_bounded, bytes, the_catalogue_is_whole, what_is_to_be_sent,
-           what_is_wrong_is_told, what_is_wrong_is_told_to_the_letter, a_file_in_a_file, too_many_files_in_files,
-           what_is_expected, counters, counted_apart)
+           words_are_taken_in_any_case, what_is_wrong_is_told, what_is_wrong_is_told_to_the_letter, a_file_in_a_file,
+           too_many_files_in_files, what_is_expected, counters, counted_apart)
