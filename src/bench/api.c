@@ -257,7 +257,7 @@ static void on_tick(void *arg)
 
     api_wait_tick(a, now);
     while ((l = lease_expired(a->setup.leases, now)) != NULL)
-        api_lease_over(a, l);
+        api_lease_over(a, l, false);
 }
 
 int api_open(struct api **out, const struct api_setup *s, struct err *e)

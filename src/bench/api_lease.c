@@ -67,10 +67,12 @@ void api_lease_get(struct api *a, struct api_call *c)
         api_json(c, 200, api_lease_json(a, l, over_of(c)));
 }
 
-void api_lease_over(struct api *a, struct lease *l)
+void api_lease_over(struct api *a, struct lease *l, bool over)
 {
     char id[LEASE_ID];
 
+    bench_port_end_sessions(l->port);
+    transcript_verdict(a->setup.book, l->id, verdict_of(l, over));
     snprintf(id, sizeof id, "%s", l->id);
     lease_end(a->setup.leases, &l);
     api_wait_drop(a, id);
@@ -86,7 +88,7 @@ void api_lease_delete(struct api *a, struct api_call *c)
         return;
     bench_port_end_sessions(l->port);
     o = api_lease_json(a, l, true);
-    api_lease_over(a, l);
+    api_lease_over(a, l, true);
     api_json(c, 200, o);
 }
 

@@ -60,7 +60,8 @@ bool api_token_is(const char *token, const char *header);
 /* api_lease.c */
 api_handler api_leases_get, api_leases_post, api_lease_get, api_lease_delete;
 json_t *api_lease_json(const struct api *a, const struct lease *l, bool over);
-void api_lease_over(struct api *a, struct lease *l); /* with whoever waits for it */
+/* With whoever waits for it, and with a last verdict. over: as of lease_judge(). */
+void api_lease_over(struct api *a, struct lease *l, bool over);
 
 /* api_wait.c */
 api_handler api_wait_get;

@@ -22,6 +22,7 @@ struct run {
     enum bench_policy policy;
     struct loop *loop;
     struct bench_server *server;
+    struct transcript_book *book;
     struct run_mail *mail;
     struct run_result *results; /* in the order of the catalogue */
     struct run_report report;
@@ -92,7 +93,10 @@ static void keep(struct run *r, const struct run_result *t)
 {
     struct err e;
 
-    if (t->judged && run_result_write(t, r->policy, r->o->out, &e) < 0)
+    if (!t->judged)
+        return;
+    transcript_verdict(r->book, t->scenario->name, bench_verdict_json(t->scenario, r->policy, &t->verdict));
+    if (run_result_write(t, r->policy, r->o->out, &e) < 0)
         give_up(r, t->scenario->name, e.text);
 }
 
@@ -177,16 +181,17 @@ static int with_server(struct run *r)
     struct err e;
     int rc = 2;
 
-    if (transcript_book_open(&setup.book, &book, &e) < 0 || run_mail_new(&r->mail, r->o->out, &e) < 0) {
+    if (transcript_book_open(&r->book, &book, &e) < 0 || run_mail_new(&r->mail, r->o->out, &e) < 0) {
         fprintf(stderr, "postern-bench: %s\n", e.text);
     } else {
-        transcript_book_listen(setup.book, on_line, r);
+        transcript_book_listen(r->book, on_line, r);
+        setup.book = r->book;
         r->server = bench_server_new(&setup);
         rc = play_all(r);
         bench_server_free(&r->server);
     }
     run_mail_free(&r->mail);
-    transcript_book_close(&setup.book);
+    transcript_book_close(&r->book);
     return rc;
 }
 

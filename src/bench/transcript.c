@@ -354,19 +354,13 @@ void transcript_end(struct transcript **tp, const char *by, const char *reason)
 
 /* ---- verdicts */
 
-void transcript_verdict(struct transcript_book *b, const struct transcript_verdict *v)
+void transcript_verdict(struct transcript_book *b, const char *lease, json_t *fields)
 {
-    json_t *rules = json_array(), *o;
     struct buf text = {0};
+    json_t *o;
 
-    if (b->files || b->fn)
-        for (unsigned i = 0; i < v->rule_count; i++)
-            json_array_append_new(rules, json_pack("{s:s,s:b,s:s,s:s,s:I}", "id", v->rules[i].id, "ok", v->rules[i].ok,
-                                                   "why", v->rules[i].why, "sid", v->rules[i].sid, "seq",
-                                                   (json_int_t)v->rules[i].seq));
-    o = whole("", 0, 0, "verdict", false,
-              json_pack("{s:s,s:s,s:s,s:s,s:o}", "scenario", v->scenario, "policy", v->policy, "lease", v->lease,
-                        "result", v->result, "rules", rules));
+    json_object_set_new(fields, "lease", json_string(lease));
+    o = whole("", 0, 0, "verdict", false, fields);
     if (b->fn)
         b->fn(b->arg, o);
     if (b->files) {

@@ -44,18 +44,7 @@ void transcript_note(struct transcript *t, const char *event, json_t *fields);
 /* The session is over. by: "client", "server", "timeout"; reason: a word more, NULL: what the session was told to do. */
 void transcript_end(struct transcript **t, const char *by, const char *reason);
 
-struct transcript_rule {
-    const char *id, *why;
-    bool ok;
-    const char *sid; /* the session and the line that show it; "" and 0: no line does */
-    unsigned seq;
-};
-struct transcript_verdict {
-    const char *scenario, *policy, *lease, *result; /* "pass", "fail", "undecided" */
-    const struct transcript_rule *rules;
-    unsigned rule_count;
-};
-/* A line of its own, of no session: "sid" is "", "seq" 0. */
-void transcript_verdict(struct transcript_book *b, const struct transcript_verdict *v);
+/* A line of its own, of no session: "sid" is "", "seq" 0. fields: bench_verdict_json()'s, stolen; lease: "" for none. */
+void transcript_verdict(struct transcript_book *b, const char *lease, json_t *fields);
 
 #endif

@@ -183,11 +183,14 @@ static void message_text(FILE *out, const json_t *o)
 
 static void verdict_text(FILE *out, const json_t *o)
 {
-    fprintf(out, "%s, %s: %s\n", str(o, "scenario"), str(o, "policy"), str(o, "result"));
+    fprintf(out, "%s, %s: %s: ", str(o, "scenario"), str(o, "policy"), str(o, "result"));
+    put_str(out, get(o, "why"));
+    putc('\n', out);
     for (size_t i = 0; i < json_array_size(get(o, "rules")); i++) {
         const json_t *r = json_array_get(get(o, "rules"), i);
+        const char *ok = is(r, "ok") ? "ok  " : json_is_null(get(r, "ok")) ? "open" : "FAIL";
 
-        fprintf(out, "    %s %s: ", is(r, "ok") ? "ok  " : "FAIL", str(r, "id"));
+        fprintf(out, "    %s %s %s: ", ok, str(r, "kind"), str(r, "id"));
         put_str(out, get(r, "why"));
         if (*str(r, "sid"))
             fprintf(out, " (line %lld of %s)", num(r, "seq"), str(r, "sid"));

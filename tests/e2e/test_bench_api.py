@@ -112,6 +112,8 @@ class Api(DaemonTest):
         self.assertEqual(self.call("GET", "/v1/sessions/../api.token")[0], 404)
         status, last = self.call("DELETE", f"/v1/leases/{lease['id']}")
         self.assertEqual((status, last["verdict"]["result"]), (200, "fail"))
+        (word,) = (l for l in map(json.loads, (self.out / "all.jsonl").read_text().splitlines()) if l["ev"] == "verdict")
+        self.assertEqual((word["lease"], word["why"], word["rules"]), (lease["id"], last["verdict"]["why"], last["verdict"]["rules"]))
         self.assertEqual(self.call("GET", f"/v1/leases/{lease['id']}")[0], 404)
         with self.assertRaises(ConnectionRefusedError):
             Client(lease["port"], lease["ip"])

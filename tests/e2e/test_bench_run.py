@@ -71,6 +71,17 @@ class Run(DaemonTest):
             self.assertEqual(self.lines(sid)[0]["scenario"], name)
         self.assertIn("no scenario fits nosuch.*", self.sender(only="good,nosuch.*").err)
 
+    def test_verdicts_stand_in_the_transcripts(self):
+        done = self.sender("clear-anyway", only="starttls.a*,good")
+        every = self.dir / "out" / "all.jsonl"
+        verdicts = [l for l in map(json.loads, every.read_text().splitlines()) if l["ev"] == "verdict"]
+        self.assertEqual({v["scenario"]: v["result"].replace("fail", "FAIL") for v in verdicts}, self.results)
+        (absent,) = (v for v in verdicts if v["scenario"] == "starttls.absent")
+        (broken,) = (r for r in absent["rules"] if r["id"] == "mail-in-clear")
+        self.assertEqual((broken["kind"], broken["ok"]), ("forbid", False))
+        self.assertIn(f"mail-in-clear: line {broken['seq']} of {broken['sid']}", done.out)
+        self.assertIn(f"\nstarttls.absent, required: fail: {absent['why']}\n", run(BENCH, "transcript", every).out)
+
     def test_several_at_once_are_judged_as_one_by_one(self):
         rows = lambda done: [re.sub(r"[0-9a-f]+-[0-9a-f]+", "SID", l) for l in done.out.splitlines() if re.match(r"(starttls\.|good)", l)]
         one = rows(self.bench("--jobs", "1", "--", sys.executable, SENDER, "clear-anyway", only="starttls.[ar]*,good"))
