@@ -9,7 +9,7 @@ json_t *bench_json_text(const char *s)
 
     if (o)
         return o;
-    for (; *s; s++) {
+    for (; s && *s; s++) {
         unsigned char c = (unsigned char)*s;
 
         if (c < 0x80)
