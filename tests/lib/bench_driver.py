@@ -46,7 +46,7 @@ def poll(done, seconds):
     while not done():
         if time.monotonic() > end:
             return False
-        time.sleep(0.05)
+        time.sleep(0.1)
     return True
 
 
