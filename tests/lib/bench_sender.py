@@ -22,7 +22,7 @@ import sys
 import time
 
 TRIES, SILENT, PAUSE = 7, 2, 1.1  # at most so many; of those that end in silence; one second between them is "at once"
-ANSWER, HANDSHAKE, DOT = 10, 15, 15  # seconds; a real one waits for minutes
+ANSWER, HANDSHAKE, DOT = 20, 20, 20  # seconds; a real one waits for minutes
 
 
 class Later(Exception):
@@ -110,7 +110,7 @@ class Session:
         try:
             self.sock = context.wrap_socket(self.sock, server_hostname=self.env["BENCH_NAME"])
         except (OSError, ValueError) as e:
-            raise NoTls(f"handshake: {e!r}")
+            raise NoTls(f"handshake: {e!r}") from e
         self.tls = True
 
     def start_tls(self):
@@ -134,7 +134,7 @@ class Session:
             else:
                 self.hello()
         except (Later, Never, OSError) as e:
-            raise NoTls(f"EHLO inside TLS: {e!r}")
+            raise NoTls(f"EHLO inside TLS: {e!r}") from e
         return True
 
     def login(self):
@@ -289,6 +289,7 @@ class Queue:
                 self.why = repr(e)
                 without_tls = self.env["BENCH_POLICY"] == "opportunistic" or "clear-anyway" in self.faults
                 pause = 0 if without_tls != before else PAUSE
+                silent += isinstance(e.__cause__, TimeoutError)
             except (Later, OSError) as e:
                 self.why = repr(e)
                 silent += isinstance(e, TimeoutError)

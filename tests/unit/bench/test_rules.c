@@ -100,4 +100,24 @@ START_TEST(a_policys_own_rules_can_be_broken)
 }
 END_TEST
 
-SUITE_MAIN("rules", correct_senders_fail_nothing, each_rule_can_be_broken, a_policys_own_rules_can_be_broken)
+/* Something is said of each policy, if only why nothing can be. */
+START_TEST(nothing_is_left_unsaid)
+{
+    load();
+    for (unsigned i = 0; i < catalogue.count; i++)
+        for (int p = 0; p < BENCH_POLICIES; p++) {
+            const struct bench_expect *x = &catalogue.list[i].expect[p];
+            struct bench_verdict v = {.result = BENCH_UNDECIDED, .why = "nothing is said"};
+
+            if (catalogue.list[i].why_not)
+                continue;
+            if (!x->given || (!x->undecided && !(x->demand && *x->demand) && !(x->forbid && *x->forbid)))
+                complain(&catalogue.list[i], p, "", &v);
+        }
+    bench_catalogue_free(&catalogue);
+    ck_assert_uint_eq(wrong, 0);
+}
+END_TEST
+
+SUITE_MAIN("rules", correct_senders_fail_nothing, each_rule_can_be_broken, a_policys_own_rules_can_be_broken,
+           nothing_is_left_unsaid)
