@@ -19,10 +19,18 @@ CONNECTIONS, WAITS, LEASES = 1024, 768, 512  # of api.h and bench_conf.c
 
 
 class Api(DaemonTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.made = pathlib.Path(tempfile.mkdtemp(prefix="bench-pki-"))  # once: keys cost time
+        cls.addClassCleanup(shutil.rmtree, cls.made, True)
+        run(BENCH, "pki", cls.made / "pki", timeout=TEST_SECONDS)
+
     def setUp(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bench-"))
         self.addCleanup(shutil.rmtree, self.dir, True)
         self.pki, self.out = self.dir / "pki", self.dir / "out"
+        shutil.copytree(self.made / "pki", self.pki)
 
     def serve(self, *words, only="good"):
         self.start("--catalogue", ROOT / "conf" / "bench", "--pki", self.pki, "--out", self.out, "--only", only, "--api", "127.0.0.1:0",
