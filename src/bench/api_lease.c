@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "bench/api_own.h"
+#include "bench/bench_address.h"
 #include "bench/bench_json.h"
 
 static json_t *verdict_of(const struct lease *l, bool over)
@@ -133,26 +134,17 @@ static int where_of(struct api *a, struct api_call *c, const json_t *o, struct w
 {
     const char *ip = NULL;
     uint64_t port = 0;
-    char *text;
     struct err e;
-    int rc;
 
     w->address = *a->setup.leases_at;
     if (word(c, o, "ip", &ip) < 0 || number(c, o, "port", 65535, &port) < 0)
         return -1;
-    if (!ip && !port)
-        return 0;
-    if (ip) {
-        text = mem_printf(strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip, (unsigned)port);
-        rc = addr_parse(&w->address, text, &e);
-        free(text);
-        if (rc < 0 || !addr_is_loopback(&w->address)) {
-            api_error(c, 400, "a loopback address, or none", "ip: %.50s", ip);
-            return -1;
-        }
-        return 0;
+    if (ip && bench_address_loopback(&w->address, ip, (unsigned)port, &e) < 0) {
+        api_error(c, 400, "a loopback address, or none", "ip: %.50s", ip);
+        return -1;
     }
-    addr_set_port(&w->address, (uint16_t)port);
+    if (!ip && port)
+        addr_set_port(&w->address, (uint16_t)port);
     return 0;
 }
 

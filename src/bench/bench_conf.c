@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "bench/bench_address.h"
 #include "bench/scenario_value.h"
 #include "bench/transcript.h"
 
@@ -200,17 +201,10 @@ static int leases_of(const struct loading *x, cfg_t *sec)
 {
     struct bench_conf *c = x->c;
     const char *at = cfg_getstr(sec, "address");
-    char *text;
     struct err e;
-    int rc = 0;
 
-    if (at) {
-        text = mem_printf(strchr(at, ':') ? "[%s]:0" : "%s:0", at);
-        rc = addr_parse(&c->leases_at, text, &e);
-        free(text);
-        if (rc < 0 || !addr_is_loopback(&c->leases_at))
-            return scenario_cfg_complain(sec, "address", "a loopback address, \"127.0.0.1\"");
-    }
+    if (at && bench_address_loopback(&c->leases_at, at, 0, &e) < 0)
+        return scenario_cfg_complain(sec, "address", "a loopback address, \"127.0.0.1\"");
     return number_of(sec, "max", 1, LEASES_MOST, &c->leases);
 }
 

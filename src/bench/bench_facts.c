@@ -5,6 +5,7 @@
 #include "base/base64.h"
 #include "base/text.h"
 #include "bench/bench_facts_own.h"
+#include "bench/bench_json.h"
 #include "bench/bench_offer.h"
 
 static const struct {
@@ -83,13 +84,6 @@ bool bench_facts_has(const struct bench_facts *f, enum bench_fact fact)
     return f->fact[fact].seen;
 }
 
-static const char *str(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-
-    return s ? s : "";
-}
-
 static bool is_true(const json_t *o, const char *key)
 {
     return json_is_true(json_object_get(o, key));
@@ -101,7 +95,7 @@ void bench_facts_see(struct bench_facts *f, enum bench_fact fact, const json_t *
         return;
     f->fact[fact].seen = true;
     f->fact[fact].seq = (unsigned)json_integer_value(json_object_get(line, "seq"));
-    snprintf(f->fact[fact].sid, sizeof f->fact[fact].sid, "%s", str(line, "sid"));
+    snprintf(f->fact[fact].sid, sizeof f->fact[fact].sid, "%s", bench_json_str(line, "sid"));
 }
 
 /* ---- sessions */
@@ -142,7 +136,7 @@ static void begin(struct bench_facts *f, const json_t *line)
     if (i == BENCH_FACTS_SESSIONS)
         return;
     f->session[i] = (struct bench_facts_session){.used = true, .begun_us = now_us, .rcpt = -1};
-    snprintf(f->session[i].sid, sizeof f->session[i].sid, "%s", str(line, "sid"));
+    snprintf(f->session[i].sid, sizeof f->session[i].sid, "%s", bench_json_str(line, "sid"));
 }
 
 /* RFC 5321 4.1.1.10: "The sender MUST NOT intentionally close the transmission channel until it sends a QUIT command".
@@ -150,7 +144,7 @@ static void begin(struct bench_facts *f, const json_t *line)
 static void end(struct bench_facts *f, const struct bench_facts_line *l)
 {
     struct bench_facts_session *s = l->s;
-    bool client = strcmp(str(l->line, "by"), "client") == 0, no_tls = s->asked_tls && !s->tls;
+    bool client = strcmp(bench_json_str(l->line, "by"), "client") == 0, no_tls = s->asked_tls && !s->tls;
 
     bench_facts_mail_drop(f, s);
     if (client && (!s->answered || (no_tls && !s->tls_failed)))
@@ -236,7 +230,7 @@ static void command(struct bench_facts *f, struct bench_facts_line *l)
 
     if (is_true(l->line, "early") && strcmp(l->verb, "QUIT") != 0) /* "at any time", RFC 5321 4.1.1.10 */
         bench_facts_see(f, BENCH_F_EARLY, l->line);
-    if (strcmp(str(l->line, "eol"), "lf") == 0)
+    if (strcmp(bench_json_str(l->line, "eol"), "lf") == 0)
         bench_facts_see(f, BENCH_F_BARE_LF, l->line);
     if (is_true(l->line, "dropped")) {
         if (strcmp(s->verb, "STARTTLS") == 0 && is_true(l->line, "pipelined") && !s->tls)
@@ -324,7 +318,7 @@ static void reply(struct bench_facts *f, const struct bench_facts_line *l)
         collect(s, "\r\n", 2);
     }
     if (!count)
-        collect_base64(s, str(l->line, "raw_b64"));
+        collect_base64(s, bench_json_str(l->line, "raw_b64"));
     offered(s);
     if (!s->answered && s->reply_len >= 3)
         answered(f, l);
@@ -374,8 +368,8 @@ static void tls_done(struct bench_facts *f, const struct bench_facts_line *l)
 
 static void split(struct bench_facts_line *l)
 {
-    snprintf(l->verb, sizeof l->verb, "%s", str(l->line, "verb"));
-    snprintf(l->arg, sizeof l->arg, "%s", str(l->line, "arg"));
+    snprintf(l->verb, sizeof l->verb, "%s", bench_json_str(l->line, "verb"));
+    snprintf(l->arg, sizeof l->arg, "%s", bench_json_str(l->line, "arg"));
 }
 
 static void in_session(struct bench_facts *f, const char *ev, struct bench_facts_line *l)
@@ -387,7 +381,7 @@ static void in_session(struct bench_facts *f, const char *ev, struct bench_facts
         reply(f, l);
     } else if (strcmp(ev, "client_hello") == 0) {
         l->s->status = json_is_true(json_object_get(l->line, "status"));
-        if (!*str(l->line, "sni"))
+        if (!*bench_json_str(l->line, "sni"))
             bench_facts_see(f, BENCH_F_NO_SNI, l->line);
     } else if (strcmp(ev, "tls_done") == 0) {
         tls_done(f, l);
@@ -400,15 +394,15 @@ static void in_session(struct bench_facts *f, const char *ev, struct bench_facts
     } else if (strcmp(ev, "session_end") == 0) {
         end(f, l);
     } else if (strcmp(ev, "lint") == 0) {
-        if (strcmp(str(l->line, "id"), "client-hello-in-clear") == 0)
+        if (strcmp(bench_json_str(l->line, "id"), "client-hello-in-clear") == 0)
             bench_facts_see(f, BENCH_F_HELLO_CLEAR, l->line);
     }
 }
 
 void bench_facts_take(struct bench_facts *f, const json_t *line)
 {
-    const char *ev = str(line, "ev");
-    struct bench_facts_line l = {.line = line, .s = session_of(f, str(line, "sid"))};
+    const char *ev = bench_json_str(line, "ev");
+    struct bench_facts_line l = {.line = line, .s = session_of(f, bench_json_str(line, "sid"))};
 
     if (strcmp(ev, "session_start") == 0)
         begin(f, line);

@@ -21,3 +21,10 @@ json_t *bench_json_text(const char *s)
     buf_clear(&b);
     return o;
 }
+
+const char *bench_json_str(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+
+    return s ? s : "";
+}

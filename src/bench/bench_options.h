@@ -46,8 +46,8 @@ bool bench_options_want(const struct bench_options *o, const char *name);
 /* -1: a glob fits nothing, which is a slip, and it was said. */
 int bench_options_only(const struct bench_options *o, const struct bench_catalogue *c);
 
-/* Makes them where they are missing. As above. */
-int bench_options_pki(const struct bench_options *o);
+/* Makes certificates for that host where they are missing. As above. */
+int bench_options_pki(const char *dir, const char *host);
 
 /* How they want transcripts to be kept. */
 struct transcript_book_setup bench_options_book(const struct bench_options *o);

@@ -97,9 +97,9 @@ void bench_conn_tls_act(struct bench_conn *c, enum bench_then then);
 void bench_conn_tls_news(struct bench_conn *c);
 void bench_conn_tls_end(struct bench_conn *c); /* what is to be told of it at the end */
 
-/* NULL and e. */
+/* bench_server.c. The scenario's context, made when it is first asked for, the server's. NULL and e. */
 struct bench_tls_ctx *bench_server_tls(struct bench_server *v, const struct bench_scenario *sc, struct err *e);
-/* bench_server.c: bench_conn_resume() is called then. */
+/* bench_conn_resume() is called then. */
 void bench_server_alarm(struct bench_server *v, int64_t at_us);
 
 #endif

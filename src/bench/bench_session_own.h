@@ -1,5 +1,6 @@
 /* Of a bench session's own files: bench_session.c (what is to be done, lines, from outside), bench_step.c (what a scenario
- * does at a point), bench_verb.c (what a correct server does at each command). Nobody else includes this. */
+ * does at a point), bench_choose.c (which scenario), and what a correct server does: bench_verb.c (at each command),
+ * bench_ehlo.c, bench_auth.c, bench_mail.c. Nobody else includes this. */
 #ifndef BENCH_BENCH_SESSION_OWN_H
 #define BENCH_BENCH_SESSION_OWN_H
 
@@ -75,7 +76,6 @@ void bench_session_flood(struct bench_session *s, const struct bench_bytes *byte
 void bench_session_pause(struct bench_session *s, unsigned ms);
 void bench_session_end(struct bench_session *s, enum bench_then then);
 
-unsigned bench_step_code(const struct bench_session *s); /* of what was said last; 0: none */
 /* bench_step.c: the answer at a point: what the first step that fits says, or what is right. NULL: nothing was right to
  * say. Returns the first octet of the answer's code, 0 where there was none, or half a line. */
 char bench_step_answer(struct bench_session *s, enum bench_at at, const char *right);
@@ -83,6 +83,7 @@ char bench_step_answer(struct bench_session *s, enum bench_at at, const char *ri
 bool bench_step_acts(struct bench_session *s, enum bench_at at, const char *right, char *code);
 /* A step stands there, whether it acts or not. */
 bool bench_step_stands(const struct bench_session *s, enum bench_at at);
+unsigned bench_step_code(const struct bench_session *s); /* of what was said last; 0: none */
 
 /* bench_choose.c: at this stage another scenario may fit. */
 void bench_choose(struct bench_session *s, enum bench_stage at);

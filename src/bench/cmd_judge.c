@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "bench/bench_command.h"
+#include "bench/bench_json.h"
 #include "bench/run_report.h"
 
 struct judge {
@@ -16,13 +17,6 @@ struct judge {
     struct bench_facts *facts;
     json_t *sessions; /* sid: number of the result */
 };
-
-static const char *str(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-
-    return s ? s : "";
-}
 
 /* fn for each line of a file. -1: it cannot be read, which was said; a line that is no JSON is none of ours. */
 static int each_line(const char *path, void (*fn)(struct judge *j, const json_t *line), struct judge *j)
@@ -51,10 +45,11 @@ static int each_line(const char *path, void (*fn)(struct judge *j, const json_t 
 /* The last play of a scenario counts. */
 static void take_result(struct judge *j, const json_t *line)
 {
-    const struct bench_scenario *s = bench_catalogue_find(j->catalogue, str(line, "scenario"));
+    const struct bench_scenario *s = bench_catalogue_find(j->catalogue, bench_json_str(line, "scenario"));
     struct run_result *t = s ? &j->results[s - j->catalogue->list] : NULL;
 
-    if (!s || strcmp(str(line, "policy"), bench_policy_name(j->policy)) != 0 || !bench_options_want(j->o, s->name))
+    if (!s || strcmp(bench_json_str(line, "policy"), bench_policy_name(j->policy)) != 0 ||
+        !bench_options_want(j->o, s->name))
         return;
     for (unsigned i = 0; i < t->sessions && i < RUN_SIDS; i++)
         json_object_del(j->sessions, t->sids[i]);
@@ -65,7 +60,7 @@ static void take_result(struct judge *j, const json_t *line)
 
 static void take_line(struct judge *j, const json_t *line)
 {
-    const json_t *number = json_object_get(j->sessions, str(line, "sid"));
+    const json_t *number = json_object_get(j->sessions, bench_json_str(line, "sid"));
 
     if (number)
         bench_facts_take(&j->facts[json_integer_value(number)], line);

@@ -1,16 +1,15 @@
 /* postern-bench run: for each scenario a port of its own and a run of the command, several at once; then the judgement. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/text.h"
 #include "bench/bench_command.h"
 #include "bench/bench_probe.h"
+#include "bench/bench_process.h"
 #include "bench/bench_server.h"
 #include "bench/run_play.h"
 
@@ -132,12 +131,9 @@ static void on_line(void *arg, const json_t *line)
             return;
 }
 
-static void on_signal(void *arg, unsigned what)
+static void on_stop(void *arg)
 {
-    struct run *r = arg;
-
-    (void)what;
-    give_up(r, "", "interrupted");
+    give_up(arg, "", "interrupted");
 }
 
 static void nothing(void *arg)
@@ -197,26 +193,17 @@ static int with_server(struct run *r)
 
 static int with_loop(struct run *r)
 {
-    struct watch *w;
-    sigset_t stop;
+    struct bench_process *p;
     struct err e;
-    int fd, rc;
+    int rc;
 
     if (loop_new(&r->loop, &e) < 0) {
         fprintf(stderr, "postern-bench: %s\n", e.text);
         return 2;
     }
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTERM);
-    sigaddset(&stop, SIGINT);
-    sigaddset(&stop, SIGHUP);
-    sigprocmask(SIG_BLOCK, &stop, NULL);
-    fd = signalfd(-1, &stop, SFD_NONBLOCK | SFD_CLOEXEC);
-    w = watch_new(r->loop, fd, on_signal, r);
-    watch_want(w, LOOP_READ);
+    p = bench_process_listen(r->loop, on_stop, r);
     rc = with_server(r);
-    watch_free(&w);
-    close(fd);
+    bench_process_free(&p);
     loop_free(&r->loop);
     return rc;
 }
@@ -256,7 +243,8 @@ int bench_cmd_run(const struct bench_options *o)
     }
     r.policy = (enum bench_policy)bench_policy_find(o->policy);
     r.jobs = jobs_of(o);
-    if (bench_options_pki(o) == 0 && bench_options_catalogue(o, &c) == 0 && bench_options_only(o, &c) == 0) {
+    if (bench_options_pki(o->pki, BENCH_HOST) == 0 && bench_options_catalogue(o, &c) == 0 &&
+        bench_options_only(o, &c) == 0) {
         bench_probe_all(&c, o, true);
         if (choose(&r, &c))
             rc = with_loop(&r);

@@ -1,19 +1,16 @@
 #include <limits.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include "base/text.h"
 #include "bench/api.h"
+#include "bench/bench_address.h"
 #include "bench/bench_command.h"
-#include "bench/bench_probe.h"
 #include "bench/bench_conf.h"
-#include "bench/pki.h"
+#include "bench/bench_probe.h"
+#include "bench/bench_process.h"
 
 /* All that serves, in the order in which it is made. */
 struct house {
@@ -30,9 +27,8 @@ struct house {
     struct api *api; /* NULL: none is wanted */
 };
 
-static void on_signal(void *arg, unsigned what)
+static void on_stop(void *arg)
 {
-    (void)what;
     loop_stop(arg);
 }
 
@@ -170,7 +166,6 @@ static int from_options(struct house *h)
 {
     const struct bench_options *o = &h->o;
     struct bench_conf *c = &h->conf;
-    char *text;
     struct err e;
     int rc;
 
@@ -184,12 +179,7 @@ static int from_options(struct house *h)
     c->capture.max_sessions = o->max_sessions;
     c->capture.max_mib = o->max_mib;
     c->capture.keep_auth = o->keep_auth;
-    text = mem_printf(strchr(o->address, ':') ? "[%s]:%u" : "%s:%u", o->address, o->port);
-    rc = addr_parse(&c->each_at, text, &e);
-    free(text);
-    if (rc == 0 && !addr_is_loopback(&c->each_at))
-        rc = err_set(&e, "%s: a server that is wrong on purpose listens on the loopback only; a file can say more (-c)",
-                     o->address);
+    rc = bench_address_loopback(&c->each_at, o->address, o->port, &e);
     if (rc == 0 && o->api) {
         rc = addr_parse(&c->api.listen, o->api, &e);
         if (rc == 0 && !addr_is_loopback(&c->api.listen))
@@ -222,30 +212,6 @@ static int configure(struct house *h)
     h->o.only_count = h->conf.only != NULL;
     h->o.only[0] = h->conf.only;
     return bench_options_only(&h->o, &h->conf.scenarios);
-}
-
-static int make_pki(const struct bench_conf *c)
-{
-    struct err why_not, e;
-
-    if (bench_pki_make(c->pki, c->hostname, &why_not, &e) < 0) {
-        fprintf(stderr, "postern-bench: %s\n", e.text);
-        return -1;
-    }
-    if (*why_not.text)
-        fprintf(stderr, "postern-bench: not all certificates: %s\n", why_not.text);
-    return 0;
-}
-
-/* As many connections at once as this user may have. */
-static void raise_files(void)
-{
-    struct rlimit l;
-
-    if (getrlimit(RLIMIT_NOFILE, &l) < 0)
-        return;
-    l.rlim_cur = l.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &l);
 }
 
 /* ---- all of it */
@@ -313,18 +279,10 @@ static void close_house(struct house *h)
 
 static int serve(struct house *h)
 {
-    struct watch *w;
-    sigset_t stop;
+    struct bench_process *p = bench_process_listen(h->loop, on_stop, h->loop);
     struct err e;
-    int fd, rc = 2;
+    int rc = 2;
 
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTERM);
-    sigaddset(&stop, SIGINT);
-    sigprocmask(SIG_BLOCK, &stop, NULL);
-    fd = signalfd(-1, &stop, SFD_NONBLOCK | SFD_CLOEXEC);
-    w = watch_new(h->loop, fd, on_signal, h->loop);
-    watch_want(w, LOOP_READ);
     if (open_house(h, &e) == 0) {
         loop_run(h->loop, nothing, NULL);
         rc = 0;
@@ -332,8 +290,7 @@ static int serve(struct house *h)
         fprintf(stderr, "postern-bench: %s\n", e.text);
     }
     close_house(h);
-    watch_free(&w);
-    close(fd);
+    bench_process_free(&p);
     return rc;
 }
 
@@ -343,7 +300,7 @@ int bench_cmd_serve(const struct bench_options *o)
     struct err e;
     int rc = 2;
 
-    raise_files();
+    bench_process_raise_files();
     if (configure(&h) < 0)
         goto out;
     if (o->check) {
@@ -352,7 +309,7 @@ int bench_cmd_serve(const struct bench_options *o)
         rc = 0;
         goto out;
     }
-    if (make_pki(&h.conf) < 0)
+    if (bench_options_pki(h.conf.pki, h.conf.hostname) < 0)
         goto out;
     bench_probe_all(&h.conf.scenarios, o, !o->conf && !o->api); /* leases may be of any */
     if (loop_new(&h.loop, &e) < 0)

@@ -1,15 +1,15 @@
 /* A server that takes mail as fast as it comes: one scenario, "good" when none is named, and nothing written down. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "bench/bench_address.h"
 #include "bench/bench_command.h"
+#include "bench/bench_process.h"
 #include "bench/bench_server.h"
 #include "bench/sink_report.h"
 
@@ -63,9 +63,8 @@ static void on_second(void *arg)
     say(&text);
 }
 
-static void on_signal(void *arg, unsigned what)
+static void on_stop(void *arg)
 {
-    (void)what;
     loop_stop(arg);
 }
 
@@ -74,30 +73,15 @@ static void nothing(void *arg)
     (void)arg;
 }
 
-/* A session is a descriptor. */
-static void raise_descriptors(void)
-{
-    struct rlimit l;
-
-    if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
-        l.rlim_cur = l.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &l);
-    }
-}
-
 static int open_port(struct sink *s, struct err *e)
 {
-    char where[ADDR_TEXT],
-        *text = mem_printf(strchr(s->o->address, ':') ? "[%s]:%u" : "%s:%u", s->o->address, s->o->port);
     struct bench_port_setup setup = {
         .scenario = s->scenario, .lease = "", .implicit = s->o->implicit, .no_tls = s->o->no_tls};
     struct bench_port *p = NULL;
+    char where[ADDR_TEXT];
     struct addr a;
-    int rc = addr_parse(&a, text, e);
+    int rc = bench_address_loopback(&a, s->o->address, s->o->port, e);
 
-    free(text);
-    if (rc == 0 && !addr_is_loopback(&a))
-        rc = err_set(e, "%s: it listens on the loopback only", s->o->address);
     setup.address = &a;
     if (rc == 0)
         p = bench_port_open(s->server, &setup, e);
@@ -143,33 +127,15 @@ static void report(struct sink *s)
 
 static int until_signal(struct sink *s)
 {
-    sigset_t stop;
-    struct watch *w;
-    int fd, rc;
+    struct bench_process *p = bench_process_listen(s->loop, on_stop, s->loop);
+    int rc = run(s);
 
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTERM);
-    sigaddset(&stop, SIGINT);
-    sigprocmask(SIG_BLOCK, &stop, NULL);
-    fd = signalfd(-1, &stop, SFD_NONBLOCK | SFD_CLOEXEC);
-    w = watch_new(s->loop, fd, on_signal, s->loop);
-    watch_want(w, LOOP_READ);
-    rc = run(s);
     if (rc == 0)
         report(s);
     bench_server_free(&s->server);
     transcript_book_close(&s->book);
-    watch_free(&w);
-    close(fd);
+    bench_process_free(&p);
     return rc;
-}
-
-static const struct bench_scenario *find(const struct bench_catalogue *c, const char *name)
-{
-    for (unsigned i = 0; i < c->count; i++)
-        if (strcmp(c->list[i].name, name) == 0 && !c->list[i].why_not)
-            return &c->list[i];
-    return NULL;
 }
 
 static int with_catalogue(struct sink *s, const struct bench_catalogue *c)
@@ -178,9 +144,10 @@ static int with_catalogue(struct sink *s, const struct bench_catalogue *c)
     struct err e;
     int rc;
 
-    s->scenario = find(c, name);
-    if (!s->scenario) {
-        fprintf(stderr, "postern-bench: %s: no such scenario, or not one that can be played here\n", name);
+    s->scenario = bench_catalogue_find(c, name);
+    if (!s->scenario || s->scenario->why_not) {
+        fprintf(stderr, "postern-bench: %s: %s\n", name,
+                s->scenario ? s->scenario->why_not : "no such scenario; postern-bench list has their names");
         return 2;
     }
     if (loop_new(&s->loop, &e) < 0 ||
@@ -189,7 +156,7 @@ static int with_catalogue(struct sink *s, const struct bench_catalogue *c)
         loop_free(&s->loop);
         return 2;
     }
-    raise_descriptors();
+    bench_process_raise_files();
     rc = until_signal(s);
     loop_free(&s->loop);
     return rc;
@@ -205,7 +172,7 @@ int bench_cmd_sink(const struct bench_options *o)
         fprintf(stderr, "postern-bench: sink: --implicit is TLS, and --no-tls is none\n");
         return 64;
     }
-    if ((o->no_tls || bench_options_pki(o) == 0) && bench_options_catalogue(o, &c) == 0)
+    if ((o->no_tls || bench_options_pki(o->pki, BENCH_HOST) == 0) && bench_options_catalogue(o, &c) == 0)
         rc = with_catalogue(&s, &c);
     bench_catalogue_free(&c);
     return rc;

@@ -6,14 +6,8 @@
 
 #include "base/text.h"
 #include "bench/bench_command.h"
+#include "bench/bench_json.h"
 #include "bench/transcript_text.h"
-
-static const char *sid_of(const json_t *o)
-{
-    const char *s = json_string_value(json_object_get(o, "sid"));
-
-    return s ? s : "";
-}
 
 /* ---- sessions, one after the other: the lines of those that ran at one time are mixed in all.jsonl */
 
@@ -65,7 +59,7 @@ static size_t *chain(const struct lines *l, bool *begins)
     size_t *next = mem_alloc((l->count + 1) * sizeof *next);
 
     for (size_t i = 0; i < l->count; i++)
-        p[i] = (struct place){sid_of(l->all[i]), i};
+        p[i] = (struct place){bench_json_str(l->all[i], "sid"), i};
     qsort(p, l->count, sizeof *p, by_sid);
     for (size_t i = 0; i < l->count; i++) {
         bool same = i && strcmp(p[i].sid, p[i - 1].sid) == 0 && *p[i].sid;
@@ -87,7 +81,7 @@ static unsigned show_all(const struct lines *l, const char *sid)
     unsigned shown = 0;
 
     for (size_t i = 0; i < l->count; i++) {
-        if (!begins[i] || (sid && strcmp(sid, sid_of(l->all[i])) != 0))
+        if (!begins[i] || (sid && strcmp(sid, bench_json_str(l->all[i], "sid")) != 0))
             continue;
         if (shown++)
             putchar('\n');

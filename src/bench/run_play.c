@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "bench/bench_address.h"
+#include "bench/bench_json.h"
 #include "bench/run_command.h"
 
 #define QUIET_US INT64_C(300000)   /* after the command's end, for what is still on its way */
@@ -46,29 +48,12 @@ static void words_of(const struct run_play *p, char *words[WORDS + RUN_MAIL_WORD
     words[WORDS + RUN_MAIL_WORDS] = NULL;
 }
 
-/* A name of a scenario may hold anything. */
-static char *log_of(const char *dir, const char *scenario)
-{
-    char *path = mem_printf("%s/%s.log", dir, scenario);
-
-    for (char *c = path + strlen(dir) + 1; *c; c++)
-        if (*c == '/')
-            *c = '_';
-    return path;
-}
-
 static int open_port(struct run_play *p, struct err *e)
 {
-    const char *ip = p->setup.options->address;
-    char *where = mem_printf(strchr(ip, ':') ? "[%s]:0" : "%s:0", ip);
     struct addr a;
-    int rc = addr_parse(&a, where, e);
 
-    free(where);
-    if (rc < 0)
+    if (bench_address_loopback(&a, p->setup.options->address, 0, e) < 0)
         return -1;
-    if (!addr_is_loopback(&a))
-        return err_set(e, "%s: a server that is wrong on purpose listens on the loopback only", ip);
     p->port = bench_port_open(p->setup.server,
                               &(struct bench_port_setup){.address = &a,
                                                          .scenario = p->result->scenario,
@@ -90,7 +75,7 @@ int run_play_start(struct run_play **out, const struct run_play_setup *s, struct
     p->result->played = true;
     p->result->queue = s->options->queue;
     p->result->timeout_s = s->options->timeout_s;
-    p->log = log_of(s->options->out, s->result->scenario->name);
+    p->log = mem_printf("%s/%s.log", s->options->out, s->result->scenario->name);
     rc = open_port(p, e);
     if (rc == 0) {
         words_of(p, words);
@@ -126,13 +111,6 @@ void run_play_free(struct run_play **pp)
 
 /* ---- what its sessions do */
 
-static const char *str(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-
-    return s ? s : "";
-}
-
 static void session_begins(struct run_play *p, const char *sid)
 {
     struct run_result *t = p->result;
@@ -149,10 +127,10 @@ static void session_begins(struct run_play *p, const char *sid)
 
 bool run_play_take(struct run_play *p, const json_t *line)
 {
-    const char *sid = str(line, "sid"), *ev = str(line, "ev");
+    const char *sid = bench_json_str(line, "sid"), *ev = bench_json_str(line, "ev");
     unsigned i = 0;
 
-    if (strcmp(ev, "session_start") == 0 && strcmp(str(line, "lease"), p->result->scenario->name) == 0)
+    if (strcmp(ev, "session_start") == 0 && strcmp(bench_json_str(line, "lease"), p->result->scenario->name) == 0)
         session_begins(p, sid);
     while (i < p->open_count && strcmp(p->open[i], sid) != 0)
         i++;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "bench/bench_json.h"
 #include "bench/run_mail.h"
 
 void run_result_want(struct bench_facts *f, const struct bench_scenario *s)
@@ -70,17 +71,10 @@ int run_result_write(const struct run_result *t, enum bench_policy p, const char
     return rc;
 }
 
-static const char *str(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-
-    return s ? s : "";
-}
-
 void run_result_read(struct run_result *t, const json_t *line)
 {
     const json_t *sids = json_object_get(line, "sids");
-    const char *log = str(line, "log");
+    const char *log = bench_json_str(line, "log");
 
     for (unsigned i = 0; i < json_array_size(sids) && i < RUN_SIDS; i++) {
         const char *sid = json_string_value(json_array_get(sids, i));
@@ -94,7 +88,7 @@ void run_result_read(struct run_result *t, const json_t *line)
     t->code = (int)json_integer_value(json_object_get(line, "exit"));
     t->timeout_s = (unsigned)json_integer_value(json_object_get(line, "timeout_s"));
     t->seconds = json_number_value(json_object_get(line, "seconds"));
-    snprintf(t->ended, sizeof t->ended, "%s", str(line, "command"));
+    snprintf(t->ended, sizeof t->ended, "%s", bench_json_str(line, "command"));
     free(t->log);
     t->log = *log ? mem_str(log) : NULL;
 }

@@ -15,6 +15,18 @@ static const char *const at_names[BENCH_POINTS + 1] = {
     [BENCH_BODY] = "body",         [BENCH_DATA_END] = "data-end", [BENCH_BDAT] = "bdat",
     [BENCH_RSET] = "rset",         [BENCH_NOOP] = "noop",         [BENCH_QUIT] = "quit",
     [BENCH_IDLE] = "idle"};
+static const char *const then_names[] = {[BENCH_CONTINUE] = "continue",
+                                         [BENCH_CLOSE] = "close",
+                                         [BENCH_CUT] = "cut",
+                                         [BENCH_RST] = "rst",
+                                         [BENCH_HALF_CLOSE] = "half-close",
+                                         [BENCH_HANG] = "hang",
+                                         [BENCH_PLAIN] = "plain",
+                                         [BENCH_SWALLOW] = "swallow",
+                                         [BENCH_EXTRA_REPLY] = "extra-reply",
+                                         [BENCH_KEYUPDATE] = "keyupdate",
+                                         [BENCH_RENEGOTIATE] = "renegotiate",
+                                         [BENCH_RENEGOTIATE + 1] = NULL};
 static const char *const policy_names[BENCH_POLICIES] = {
     [BENCH_OPPORTUNISTIC] = "opportunistic", [BENCH_REQUIRED] = "required", [BENCH_VERIFIED] = "verified"};
 
@@ -54,6 +66,11 @@ const char *const *bench_at_names(void)
 int bench_at_find(const char *name)
 {
     return find(at_names, BENCH_POINTS, name);
+}
+
+const char *const *bench_then_names(void)
+{
+    return then_names;
 }
 
 const char *bench_policy_name(enum bench_policy p)

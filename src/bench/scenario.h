@@ -181,6 +181,7 @@ const char *const *bench_at_names(void);     /* NULL behind the last */
 int bench_at_find(const char *name);         /* "DATA_END" and "dataend" are taken, too; -1 */
 /* The same word: case, - and _ do not matter. */
 bool bench_word_is(const char *a, const char *b);
+const char *const *bench_then_names(void); /* by enum bench_then; NULL behind the last */
 const char *bench_policy_name(enum bench_policy p);
 int bench_policy_find(const char *name);
 

@@ -155,10 +155,8 @@ static int contradictions(cfg_t *sec, const struct bench_step *s)
 
 int scenario_step_take(cfg_t *sec, struct bench_step *s)
 {
-    static const char *const then[] = {"continue", "close",   "cut",         "rst",       "half-close",  "hang",
-                                       "plain",    "swallow", "extra-reply", "keyupdate", "renegotiate", NULL};
     const char *at = cfg_getstr(sec, "at"), *inject = cfg_getstr(sec, "inject"), *flood = cfg_getstr(sec, "flood");
-    int t = scenario_value_word(sec, "then", then, "continue"), point = at ? bench_at_find(at) : -1;
+    int t = scenario_value_word(sec, "then", bench_then_names(), "continue"), point = at ? bench_at_find(at) : -1;
 
     s->line = scenario_cfg_line(sec);
     if (!at)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "bench/bench_json.h"
 
 struct session_list {
     unsigned most;
@@ -37,20 +38,13 @@ void session_list_free(struct session_list **lp)
     *lp = NULL;
 }
 
-static const char *str(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-
-    return s ? s : "";
-}
-
 static void begin(struct session_list *l, const json_t *line)
 {
     static const char *const copied[] = {"sid", "lease", "listener", "scenario", "peer", "local", "ts", "seed"};
     json_t **place = &l->ring[++l->last % l->most], *o = json_object();
 
     if (*place) {
-        json_object_del(l->numbers, str(*place, "sid"));
+        json_object_del(l->numbers, bench_json_str(*place, "sid"));
         json_decref(*place);
     }
     *place = o;
@@ -59,7 +53,7 @@ static void begin(struct session_list *l, const json_t *line)
         if (json_object_get(line, copied[i]))
             json_object_set(o, copied[i], json_object_get(line, copied[i]));
     json_object_set_new(o, "ended", json_false());
-    json_object_set_new(l->numbers, str(line, "sid"), json_integer((json_int_t)l->last));
+    json_object_set_new(l->numbers, bench_json_str(line, "sid"), json_integer((json_int_t)l->last));
 }
 
 static json_t *find(const struct session_list *l, const char *sid)
@@ -76,14 +70,14 @@ static void count(json_t *o, const char *key)
 
 void session_list_take(struct session_list *l, const json_t *line)
 {
-    const char *ev = str(line, "ev");
+    const char *ev = bench_json_str(line, "ev");
     json_t *o;
 
     if (strcmp(ev, "session_start") == 0) {
         begin(l, line);
         return;
     }
-    o = find(l, str(line, "sid"));
+    o = find(l, bench_json_str(line, "sid"));
     if (!o)
         return;
     if (strcmp(ev, "recv") == 0)
@@ -122,9 +116,9 @@ json_t *session_list_some(const struct session_list *l, const struct session_fil
         if (json_array_size(found) == f->most)
             break;
         *next = n;
-        if (f->lease && strcmp(f->lease, str(o, "lease")) != 0)
+        if (f->lease && strcmp(f->lease, bench_json_str(o, "lease")) != 0)
             continue;
-        if (f->scenario && fnmatch(f->scenario, str(o, "scenario"), 0) != 0)
+        if (f->scenario && fnmatch(f->scenario, bench_json_str(o, "scenario"), 0) != 0)
             continue;
         json_array_append(found, o);
     }

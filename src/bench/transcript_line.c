@@ -251,17 +251,6 @@ static void add_effect(struct buf *b, bool there, const char *word)
 
 json_t *transcript_line_fault(const struct bench_event *ev, uint64_t seed)
 {
-    static const char *const ends[] = {[BENCH_CONTINUE] = "",
-                                       [BENCH_CLOSE] = "close",
-                                       [BENCH_CUT] = "cut",
-                                       [BENCH_RST] = "rst",
-                                       [BENCH_HALF_CLOSE] = "half-close",
-                                       [BENCH_HANG] = "hang",
-                                       [BENCH_PLAIN] = "plain",
-                                       [BENCH_SWALLOW] = "swallow",
-                                       [BENCH_EXTRA_REPLY] = "extra-reply",
-                                       [BENCH_KEYUPDATE] = "keyupdate",
-                                       [BENCH_RENEGOTIATE] = "renegotiate"};
     const struct bench_step *step = ev->step;
     struct buf effect = {0};
     json_t *o;
@@ -277,7 +266,7 @@ json_t *transcript_line_fault(const struct bench_event *ev, uint64_t seed)
     add_effect(&effect, step->piece_count, "pieces");
     add_effect(&effect, step->flood.n, "flood");
     add_effect(&effect, step->stored, "stored");
-    add_effect(&effect, step->then != BENCH_CONTINUE, ends[step->then]);
+    add_effect(&effect, step->then != BENCH_CONTINUE, bench_then_names()[step->then]);
     o = json_pack("{s:s,s:I,s:I,s:s,s:s,s:I,s:I}", "scenario", ev->scenario->name, "step", (json_int_t)ev->number,
                   "line", (json_int_t)step->line, "at", bench_at_name(step->at), "effect",
                   effect.len ? buf_str(&effect) : "none", "count", (json_int_t)ev->count, "seed", (json_int_t)seed);

@@ -5,17 +5,11 @@
 
 #include "base/base64.h"
 #include "base/text.h"
+#include "bench/bench_json.h"
 
 static const json_t *get(const json_t *o, const char *key)
 {
     return json_object_get(o, key);
-}
-
-static const char *str(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(get(o, key));
-
-    return s ? s : "";
 }
 
 static long long num(const json_t *o, const char *key)
@@ -56,7 +50,7 @@ static void put_str(FILE *out, const json_t *s)
 
 static char *bytes_of(const json_t *o, size_t *n)
 {
-    const char *text = str(o, "raw_b64");
+    const char *text = bench_json_str(o, "raw_b64");
     char *p = mem_alloc(strlen(text) + 1);
 
     *n = 0;
@@ -69,8 +63,8 @@ static void marks(FILE *out, const json_t *o)
 {
     if (is(o, "redacted"))
         fprintf(out, " (kept back)");
-    if (strcmp(str(o, "eol"), "crlf") != 0)
-        fprintf(out, "  (line end: %s)", str(o, "eol"));
+    if (strcmp(bench_json_str(o, "eol"), "crlf") != 0)
+        fprintf(out, "  (line end: %s)", bench_json_str(o, "eol"));
     if (is(o, "early"))
         fprintf(out, "  (before the greeting)");
     if (is(o, "pipelined"))
@@ -147,15 +141,16 @@ static void tls_text(FILE *out, const json_t *o, const char *ev)
 {
     if (strcmp(ev, "client_hello") == 0) {
         at(out, o, "--");
-        fprintf(out, "ClientHello for \"%s\":", str(o, "sni"));
+        fprintf(out, "ClientHello for \"%s\":", bench_json_str(o, "sni"));
         for (size_t i = 0; i < json_array_size(get(o, "versions")); i++)
             fprintf(out, " %s", json_string_value(json_array_get(get(o, "versions"), i)));
         fprintf(out, ", %lld octets\n", num(o, "size"));
     } else if (strcmp(ev, "tls_done") == 0) {
         fprintf(out, "%9.1f ================ TLS: %s, %s, for \"%s\"\n", (double)num(o, "mono_us") / 1000,
-                str(o, "version"), str(o, "cipher"), str(o, "sni"));
+                bench_json_str(o, "version"), bench_json_str(o, "cipher"), bench_json_str(o, "sni"));
     } else {
-        fprintf(out, "%9.1f ======x========= TLS failed: %s\n", (double)num(o, "mono_us") / 1000, str(o, "openssl"));
+        fprintf(out, "%9.1f ======x========= TLS failed: %s\n", (double)num(o, "mono_us") / 1000,
+                bench_json_str(o, "openssl"));
     }
 }
 
@@ -173,27 +168,28 @@ static void body_text(FILE *out, const json_t *o)
 static void message_text(FILE *out, const json_t *o)
 {
     at(out, o, "--");
-    fprintf(out, "message %s %s, %zu recipients, %lld octets, ", str(o, "mid"),
+    fprintf(out, "message %s %s, %zu recipients, %lld octets, ", bench_json_str(o, "mid"),
             is(o, "accepted") ? "taken" : "not taken", json_array_size(get(o, "rcpts")), num(o, "size"));
     put_str(out, get(o, "message_id"));
-    if (*str(o, "dup_of"))
-        fprintf(out, ", the same as %s", str(o, "dup_of"));
+    if (*bench_json_str(o, "dup_of"))
+        fprintf(out, ", the same as %s", bench_json_str(o, "dup_of"));
     putc('\n', out);
 }
 
 static void verdict_text(FILE *out, const json_t *o)
 {
-    fprintf(out, "%s, %s: %s: ", str(o, "scenario"), str(o, "policy"), str(o, "result"));
+    fprintf(out, "%s, %s: %s: ", bench_json_str(o, "scenario"), bench_json_str(o, "policy"),
+            bench_json_str(o, "result"));
     put_str(out, get(o, "why"));
     putc('\n', out);
     for (size_t i = 0; i < json_array_size(get(o, "rules")); i++) {
         const json_t *r = json_array_get(get(o, "rules"), i);
         const char *ok = is(r, "ok") ? "ok  " : json_is_null(get(r, "ok")) ? "open" : "FAIL";
 
-        fprintf(out, "    %s %s %s: ", ok, str(r, "kind"), str(r, "id"));
+        fprintf(out, "    %s %s %s: ", ok, bench_json_str(r, "kind"), bench_json_str(r, "id"));
         put_str(out, get(r, "why"));
-        if (*str(r, "sid"))
-            fprintf(out, " (line %lld of %s)", num(r, "seq"), str(r, "sid"));
+        if (*bench_json_str(r, "sid"))
+            fprintf(out, " (line %lld of %s)", num(r, "seq"), bench_json_str(r, "sid"));
         putc('\n', out);
     }
 }
@@ -202,13 +198,13 @@ static void start_text(FILE *out, const json_t *o)
 {
     const json_t *peer = get(o, "peer"), *local = get(o, "local");
 
-    fprintf(out, "%s, %s, from %s port %lld to %s port %lld\n", str(o, "sid"), str(o, "scenario"), str(peer, "ip"),
-            num(peer, "port"), str(local, "ip"), num(local, "port"));
+    fprintf(out, "%s, %s, from %s port %lld to %s port %lld\n", bench_json_str(o, "sid"), bench_json_str(o, "scenario"),
+            bench_json_str(peer, "ip"), num(peer, "port"), bench_json_str(local, "ip"), num(local, "port"));
 }
 
 void transcript_text(FILE *out, const json_t *o)
 {
-    const char *ev = str(o, "ev");
+    const char *ev = bench_json_str(o, "ev");
 
     if (strcmp(ev, "session_start") == 0) {
         start_text(out, o);
@@ -222,7 +218,8 @@ void transcript_text(FILE *out, const json_t *o)
         manner(out, o);
     } else if (strcmp(ev, "fault") == 0) {
         at(out, o, "--");
-        fprintf(out, "the scenario acts at %s: %s, time %lld\n", str(o, "at"), str(o, "effect"), num(o, "count"));
+        fprintf(out, "the scenario acts at %s: %s, time %lld\n", bench_json_str(o, "at"), bench_json_str(o, "effect"),
+                num(o, "count"));
     } else if (strncmp(ev, "tls_", 4) == 0 || strcmp(ev, "client_hello") == 0) {
         tls_text(out, o, ev);
     } else if (strcmp(ev, "body") == 0) {
@@ -231,12 +228,12 @@ void transcript_text(FILE *out, const json_t *o)
         message_text(out, o);
     } else if (strcmp(ev, "lint") == 0) {
         at(out, o, "??");
-        fprintf(out, "%s: ", str(o, "id"));
+        fprintf(out, "%s: ", bench_json_str(o, "id"));
         put_str(out, get(o, "detail"));
         fprintf(out, " (line %lld)\n", num(o, "shown_by"));
     } else if (strcmp(ev, "session_end") == 0) {
         at(out, o, "--");
-        fprintf(out, "the end, by the %s: %s\n", str(o, "by"), str(o, "reason"));
+        fprintf(out, "the end, by the %s: %s\n", bench_json_str(o, "by"), bench_json_str(o, "reason"));
     } else if (strcmp(ev, "verdict") == 0) {
         verdict_text(out, o);
     } else {
