@@ -45,6 +45,7 @@ help:
 	@echo 'make run        install what is missing, build, make ./demo and serve it on port 2525'
 	@echo 'make check      install what the tests need and run every test, plain and under ASan+UBSan'
 	@echo 'make bench      measure (prints figures, judges nothing)'
+	@echo 'make matrix     play every scenario of postern-bench to every sender that is here (an hour), for docs/matrix.md'
 	@echo 'make fuzz       run every fuzz target for FUZZ_SECONDS (default 600) each'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local; BENCH=no: without postern-bench'
 
@@ -145,6 +146,12 @@ check:
 	@$(TEST_BUILD) SAN=1 all unit
 	@$(FUZZ_MAKE) -s -j$(JOBS) fuzzers
 	@/usr/bin/env python3 tests/run.py --build build --build build/asan --fuzz build/fuzz $(TESTS)
+
+# ---- docs/matrix.md: every scenario of postern-bench, every sender that is here
+.PHONY: matrix
+matrix: all
+	@.ci/install-deps run check mta beside
+	@tests/bench-drivers/matrix
 
 # ---- measuring: the load generator and what it is compared with
 programs: $(patsubst tests/bench/%.c,$(OBJDIR)/bench/%,$(wildcard tests/bench/*.c))
