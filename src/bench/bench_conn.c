@@ -8,6 +8,7 @@
 #include "bench/bench_server_own.h"
 
 #define READ_AT_ONCE 65536u
+#define TURN_MOST ((size_t)2 * READ_AT_ONCE) /* octets: a sender that never pauses leaves others their turn */
 #define SIZE_MOST ((uint64_t)1 << 30)
 #define FLOOD_US INT64_C(60000000)
 #define LINGER_US INT64_C(2000000)
@@ -286,7 +287,7 @@ static bool hear(struct bench_conn *c)
     char room[READ_AT_ONCE];
     ssize_t n = 0;
 
-    for (;;) {
+    for (size_t came = 0; came < TURN_MOST; came += (size_t)n) {
         c->held = !c->deaf && bench_session_is_full(c->session);
         if (c->held || c->unread || c->handshaking || (n = take(c, room, sizeof room)) <= 0)
             break;

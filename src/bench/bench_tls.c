@@ -215,6 +215,8 @@ static void set_callbacks(struct bench_tls_ctx *c, const struct bench_tls *how)
     SSL_CTX_set_cert_cb(c->ctx, on_certificate, c);
     SSL_CTX_set_tlsext_status_cb(c->ctx, on_status);
     SSL_CTX_set_mode(c->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    /* a sender of nothing but KeyUpdates, or of what asks to renegotiate, would have the loop for itself: each is a turn */
+    SSL_CTX_clear_mode(c->ctx, SSL_MODE_AUTO_RETRY);
     if (how->client_cert)
         SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER | (must ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), any_client);
     if (how->record)
