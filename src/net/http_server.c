@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #define SWEEP_US 50000
+#define PAUSE_US 1000000
 #define BACKLOG 128
 
 /* evhttp does not say when a connection ends, so each one's bufferevent is held until evhttp has let go of it. */
@@ -43,8 +45,13 @@ struct http_server {
     void *arg;
     struct place *places;
     unsigned count;
+    int64_t resume_us; /* until then nobody is taken from the queue, since accept() failed; 0: it did not */
     struct http_request *requests;
+    struct http_server *next;
 };
+
+/* All there are: libevent's callback for a failed accept() is given nothing of ours. */
+static struct http_server *servers;
 
 /* ---- who is connected */
 
@@ -54,6 +61,14 @@ static struct place *place_of(struct http_server *s, const struct bufferevent *b
         if (s->places[i].bev == bev)
             return &s->places[i];
     return NULL;
+}
+
+static void listen_or_not(struct http_server *s)
+{
+    if (s->resume_us || s->count >= s->limits.connections)
+        evconnlistener_disable(s->listener);
+    else
+        evconnlistener_enable(s->listener);
 }
 
 static struct bufferevent *on_connection(struct event_base *base, void *arg)
@@ -68,9 +83,23 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg)
         return bev;
     bufferevent_incref(bev);
     *p = (struct place){.bev = bev, .since_us = clock_now().mono_us};
-    if (++s->count == s->limits.connections)
-        evconnlistener_disable(s->listener);
+    ++s->count;
+    listen_or_not(s);
     return bev;
+}
+
+/* No descriptor is left, or no memory: what stays true while the queue is full would be told, by libevent on stderr, as
+ * often as the loop turns. */
+static void on_accept_error(struct evconnlistener *l, void *arg)
+{
+    struct http_server *s = servers;
+
+    (void)arg;
+    log_event(LOG_LEVEL_ERROR, "network.accept-error", "%s; accepting pauses for a second", strerror(errno));
+    while (s->listener != l)
+        s = s->next;
+    s->resume_us = clock_now().mono_us + PAUSE_US;
+    listen_or_not(s);
 }
 
 /* evhttp takes its callbacks off what it frees. */
@@ -89,8 +118,8 @@ static void sweep_place(struct http_server *s, struct place *p, int64_t now)
     if (is_let_go(p->bev)) {
         bufferevent_decref(p->bev);
         *p = (struct place){0};
-        if (s->count-- == s->limits.connections)
-            evconnlistener_enable(s->listener);
+        s->count--;
+        listen_or_not(s);
         return;
     }
     if (!p->busy && now - p->since_us > s->limits.seconds * INT64_C(1000000))
@@ -128,6 +157,10 @@ static void on_sweep(void *arg)
     for (unsigned i = 0; i < s->limits.connections; i++)
         if (s->places[i].bev)
             sweep_place(s, &s->places[i], now);
+    if (s->resume_us && now >= s->resume_us) {
+        s->resume_us = 0;
+        listen_or_not(s);
+    }
 }
 
 /* ---- requests */
@@ -288,6 +321,7 @@ static int listen_at(struct http_server *s, const struct addr *at, struct err *e
         return err_set(e, "%s: libevent cannot listen there", addr_text(at, text));
     }
     s->listener = evhttp_bound_socket_get_listener(bound);
+    evconnlistener_set_error_cb(s->listener, on_accept_error);
     return 0;
 }
 
@@ -310,6 +344,8 @@ int http_server_new(struct http_server **out, struct loop *l, const struct addr 
     evhttp_set_allowed_methods(s->ev, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
                                           EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
     evhttp_set_default_content_type(s->ev, NULL);
+    s->next = servers;
+    servers = s;
     if (listen_at(s, at, e) < 0) {
         http_server_free(&s);
         return -1;
@@ -321,10 +357,13 @@ int http_server_new(struct http_server **out, struct loop *l, const struct addr 
 
 void http_server_free(struct http_server **sp)
 {
-    struct http_server *s = *sp;
+    struct http_server *s = *sp, **at = &servers;
 
     if (!s)
         return;
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
     while (s->requests) {
         struct http_request *r = s->requests;
 
