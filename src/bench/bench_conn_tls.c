@@ -93,8 +93,10 @@ void bench_conn_tls_give_up(struct bench_conn *c)
 static bool take_over(struct bench_conn *c)
 {
     struct bench_port *p = c->port;
-    struct bench_tls_ctx *ctx = bench_server_tls(p->server, bench_session_scenario(c->session), &(struct err){""});
+    struct bench_tls_ctx *ctx;
 
+    c->tls_scenario = bench_session_scenario(c->session);
+    ctx = bench_server_tls(p->server, c->tls_scenario, &(struct err){""});
     c->tls = ctx ? bench_tls_accept(ctx, c->fd, c->hello.len ? buf_data(&c->hello) : "", c->hello.len, p->handshakes++)
                  : NULL;
     buf_clear(&c->hello);

@@ -81,8 +81,9 @@ bool bench_server_forget(struct bench_server *v, const struct bench_scenario *sc
     for (const struct bench_port *p = v->ports; p; p = p->next)
         if (p->scenario == sc)
             return false;
-    for (const struct bench_conn *c = v->conns; c; c = c->next)
-        if (bench_session_scenario(c->session) == sc)
+    for (const struct bench_conn *c = v->conns; c;
+         c = c->next) /* which may have chosen another one since its handshake */
+        if (bench_session_scenario(c->session) == sc || c->tls_scenario == sc)
             return false;
     for (struct bench_ctx **at = &v->contexts, *x; (x = *at) != NULL; at = &x->next)
         if (x->scenario == sc) {

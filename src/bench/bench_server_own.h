@@ -16,7 +16,7 @@ struct bench_port {
     unsigned client_count;
     bool implicit, no_tls;
     struct bench_count *count; /* its own, with a lease; NULL: the server's */
-    char *name, *lease; /* name: NULL: its address */
+    char *name, *lease;        /* name: NULL: its address */
     struct addr address;
     enum bench_listen how;
     int held;                      /* keeps the port while nobody is let in; -1: the listener has it */
@@ -34,8 +34,9 @@ struct bench_conn {
     struct transcript *transcript;
     struct mail_draft *draft; /* NULL: messages are not kept */
     struct bench_tls_conn *tls;
-    struct buf out;    /* of one send, what is left of it */
-    int64_t resume_us; /* a pause; 0: none */
+    const struct bench_scenario *tls_scenario; /* whose context it is of; NULL: none yet */
+    struct buf out;                            /* of one send, what is left of it */
+    int64_t resume_us;                         /* a pause; 0: none */
     int64_t deadline_us, heard_us;
     int64_t flood_us;   /* that it began; 0: there was none */
     int64_t tls_us;     /* when TLS was to begin */
