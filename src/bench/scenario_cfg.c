@@ -305,13 +305,15 @@ int scenario_cfg_parse(cfg_t *cfg, const char *path, struct err *e)
 
 int scenario_cfg_parse_text(cfg_t *cfg, const char *name, const char *text, struct err *e)
 {
-    unsigned number = 1;
+    unsigned number = 1, variable = scenario_text_variable(text, strlen(text));
     char *own;
 
     forget();
     loading.e = e;
     if (scenario_text_check(name, text, strlen(text), e) < 0)
         return -1;
+    if (variable) /* whoever wrote it is not always who may read our environment */
+        return err_set(e, "%s:%u: the environment is not for scenarios; write ${...} between ''", name, variable);
     own = mem_str(text);
     scenario_text_blank(own, strlen(own));
     (void)add_file(name, (struct line){0, 0});

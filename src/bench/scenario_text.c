@@ -326,6 +326,23 @@ void scenario_text_blank(char *text, size_t n)
     }
 }
 
+unsigned scenario_text_variable(const char *text, size_t n)
+{
+    struct place p = {text, text + n, 1};
+
+    for (;;) {
+        struct token t = next(&p);
+        const char *end = t.text.p + t.text.n;
+
+        if (t.kind == '\0' || t.kind == '!')
+            return 0;
+        if (t.text.n && end[-1] == '$' && end < p.end && *end == '{')
+            return t.line;
+        if (t.text.p > text && t.text.p[-1] == '"' && memmem(t.text.p, t.text.n, "${", 2))
+            return t.line;
+    }
+}
+
 bool scenario_text_include(const char *text, size_t n, size_t after, struct scenario_include *out)
 {
     struct walk w = begin(text, n);

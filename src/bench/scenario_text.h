@@ -30,6 +30,10 @@ void scenario_text_sections(const char *text, size_t n, scenario_section_fn *fn,
 /* Comments become blanks. */
 void scenario_text_blank(char *text, size_t n);
 
+/* The line of the first ${NAME} for which libconfuse would put something of the environment; 0: there is none. Between '' it
+ * would not. */
+unsigned scenario_text_variable(const char *text, size_t n);
+
 /* The first include("name") outside of sections, from octet `after` on. */
 struct scenario_include {
     size_t from, to; /* octets of the text that it takes */
