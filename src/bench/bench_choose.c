@@ -1,5 +1,4 @@
 #include <stdlib.h>
-#include <string.h>
 
 #include "bench/bench_session_own.h"
 

@@ -1,6 +1,5 @@
 #include "bench/bench_conf.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,6 @@
 #include "bench/bench_probe.h"
 
 #include <openssl/err.h>
-#include <string.h>
 
 #include "base/text.h"
 #include "bench/bench_tls_own.h"

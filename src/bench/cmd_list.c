@@ -1,6 +1,5 @@
 #include <jansson.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "bench/bench_command.h"
 #include "bench/bench_probe.h"

@@ -1,5 +1,4 @@
 /* postern-bench run: for each scenario a port of its own and a run of the command, several at once; then the judgement. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,5 @@
 /* A server that takes mail as fast as it comes: one scenario, "good" when none is named, and nothing written down. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
