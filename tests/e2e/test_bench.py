@@ -6,47 +6,22 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from postern import *  # noqa: E402,F403
-import transcripts  # noqa: E402
-
-BENCH = pathlib.Path(os.environ.get("POSTERN_BUILD", "build")) / "postern-bench"
+from bench_serve import BENCH, BenchTest  # noqa: E402
 
 
-class Bench(DaemonTest):
+class Bench(BenchTest):
     def setUp(self):
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bench-"))
-        self.addCleanup(shutil.rmtree, self.dir, True)
-        self.pki, self.out = self.dir / "pki", self.dir / "out"
+        super().setUp()
         Ca(self.pki).issue(self.pki / "good-ecdsa.pem", self.pki / "good-ecdsa.key", name="bench.test")
 
     def serve(self, *words):
-        self.p = subprocess.Popen([str(BENCH), "serve", "--pki", self.pki, "--out", self.out, *words], stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, text=True)
-        self.addCleanup(self.stop)
+        self.start("--pki", self.pki, "--out", self.out, *words)
         listed = run(BENCH, "list", "--json", *words[1:2] if words[:1] == ("--only",) else ()).out.splitlines()
         wanted = sum(json.loads(l)["available"] for l in listed)
         self.ports = dict(self.p.stdout.readline().split() for _ in range(wanted))
 
-    def stop(self):
-        if self.p.poll() is None:
-            self.p.terminate()
-            self.p.wait(PATIENCE)
-        errors = self.p.stderr.read()
-        self.p.stdout.close()
-        self.p.stderr.close()
-        self.assertEqual((self.p.returncode, errors), (0, ""))
-        transcripts.check_dir(self, self.out)
-
     def client(self, name, **kw):
         return Client(int(self.ports[name].rsplit(":", 1)[1]), **kw)
-
-    def lines(self, name, sessions=1):
-        """Of all sessions of that scenario, once so many have ended."""
-        def ended():
-            found = [json.loads(l) for l in (self.out / "all.jsonl").read_text().splitlines()]
-            sids = [l["sid"] for l in found if l["ev"] == "session_start" and l["scenario"] == name]
-            mine = [l for l in found if l["sid"] in sids]
-            return sum(l["ev"] == "session_end" for l in mine) == len(sids) >= sessions and mine
-        return wait_until(ended)
 
     def test_list_and_show(self):
         names = [l.split()[0] for l in run(BENCH, "list").out.splitlines()]
@@ -187,9 +162,7 @@ class Bench(DaemonTest):
     def test_a_users_scenario(self):
         mine = self.dir / "mine.conf"
         mine.write_text('scenario "mine" { doc = "d" step { at = noop reply = {"250-one", "250 two"} } }')
-        self.p = subprocess.Popen([str(BENCH), "serve", "--pki", self.pki, "--out", self.out, "--scenario", mine, "--only", "mine"], stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, text=True)
-        self.addCleanup(self.stop)
+        self.start("--pki", self.pki, "--out", self.out, "--scenario", mine, "--only", "mine")
         self.ports = dict([self.p.stdout.readline().split()])
         with self.client("mine") as c:
             c.hello()
@@ -198,9 +171,7 @@ class Bench(DaemonTest):
     def test_ports_that_let_nobody_in(self):
         mine = self.dir / "mine.conf"
         mine.write_text('scenario "refused" { listen = refuse } scenario "blackhole" { listen = blackhole }')
-        self.p = subprocess.Popen([str(BENCH), "serve", "--pki", self.pki, "--out", self.out, "--catalogue", self.dir], stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, text=True)
-        self.addCleanup(self.stop)
+        self.start("--pki", self.pki, "--out", self.out, "--catalogue", self.dir)
         self.ports = dict(self.p.stdout.readline().split() for _ in range(2))
         for _ in range(2):
             with self.assertRaises(ConnectionRefusedError):

@@ -12,13 +12,15 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from postern import *  # noqa: E402,F403
+from bench_serve import BENCH, BenchTest  # noqa: E402
 
-BENCH = pathlib.Path(os.environ.get("POSTERN_BUILD", "build")) / "postern-bench"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONNECTIONS, WAITS, LEASES = 1024, 768, 512  # of api.h and bench_conf.c
 
 
-class Api(DaemonTest):
+class Api(BenchTest):
+    checked = False  # hundreds of sessions in a test, and lines of no other kind than elsewhere
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -27,9 +29,7 @@ class Api(DaemonTest):
         run(BENCH, "pki", cls.made / "pki", timeout=TEST_SECONDS)
 
     def setUp(self):
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bench-"))
-        self.addCleanup(shutil.rmtree, self.dir, True)
-        self.pki, self.out = self.dir / "pki", self.dir / "out"
+        super().setUp()
         shutil.copytree(self.made / "pki", self.pki)
 
     def serve(self, *words, only="good"):
@@ -37,8 +37,7 @@ class Api(DaemonTest):
                    *words)
 
     def start(self, *words):
-        self.p = subprocess.Popen([str(BENCH), "serve", *[str(w) for w in words]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.addCleanup(self.stop)
+        super().start(*words)
         self.ports = {}
         for line in self.p.stdout:
             name, where = line.split()[:2]
@@ -48,17 +47,6 @@ class Api(DaemonTest):
                 return
             self.ports[name] = where
         self.fail(self.p.stderr.read())
-
-    def stop(self):
-        if self.p.stdout.closed:
-            return
-        if self.p.poll() is None:
-            self.p.terminate()
-            self.p.wait(PATIENCE)
-        errors = self.p.stderr.read()
-        self.p.stdout.close()
-        self.p.stderr.close()
-        self.assertEqual((self.p.returncode, errors), (0, ""))
 
     def call(self, method, path, body=None, token=None, headers={}, raw=False):
         """Status and what came."""

@@ -10,10 +10,9 @@ import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from postern import *  # noqa: E402,F403
-import transcripts  # noqa: E402
+from bench_serve import BENCH, BenchTest  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("POSTERN_BUILD", "build"))
-BENCH = BUILD / "postern-bench"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SENDER = ROOT / "tests" / "lib" / "bench_sender.py"
 HOST = "mx.bench.test"
@@ -44,33 +43,17 @@ def old_client():
     return c
 
 
-class Tls(DaemonTest):
+class Tls(BenchTest):
     implicit = ()
 
-    def setUp(self):
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bench-"))
-        self.addCleanup(shutil.rmtree, self.dir, True)
-        self.out, self.pki = self.dir / "out", self.dir / "pki"
-
     def serve(self, only, *words, env=None):
-        self.p = subprocess.Popen([str(BENCH), "serve", "--catalogue", ROOT / "conf" / "bench", "--pki", self.pki, "--out", self.out,
-                                   "--only", only, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
-        self.addCleanup(self.stop)
+        self.start("--catalogue", ROOT / "conf" / "bench", "--pki", self.pki, "--out", self.out,
+                   "--only", only, *words, env=env)
         wanted = [l.split()[0] for l in run(BENCH, "list", only).out.splitlines() if "not available" not in l]
         self.ports = {}
         while len(self.ports) < len(wanted):
             name, where = self.p.stdout.readline().split()
             self.ports[name] = int(where.rsplit(":", 1)[1])
-
-    def stop(self):
-        if self.p.poll() is None:
-            self.p.terminate()
-            self.p.wait(PATIENCE)
-        errors = self.p.stderr.read()
-        self.p.stdout.close()
-        self.p.stderr.close()
-        self.assertEqual((self.p.returncode, errors), (0, ""))
-        transcripts.check_dir(self, self.out)
 
     def client(self, name, **kw):
         return Client(self.ports[name], name=HOST, **kw)
@@ -109,15 +92,6 @@ class Tls(DaemonTest):
                 if not more:
                     return got
                 got += more
-
-    def lines(self, name, sessions=1):
-        """Of all sessions of that scenario, once so many have ended."""
-        def ended():
-            found = [json.loads(l) for l in (self.out / "all.jsonl").read_text().splitlines()]
-            sids = [l["sid"] for l in found if l["ev"] == "session_start" and l["scenario"] == name]
-            mine = [l for l in found if l["sid"] in sids]
-            return sum(l["ev"] == "session_end" for l in mine) >= sessions and mine
-        return wait_until(ended)
 
     def events(self, name, ev, sessions=1):
         return [l for l in self.lines(name, sessions) if l["ev"] == ev]
