@@ -195,10 +195,12 @@ static void mail_answered(struct bench_facts *f, struct bench_facts_session *s, 
 static void rcpt_answered(struct bench_facts *f, struct bench_facts_session *s, int code, int64_t now_us)
 {
     bool taken = s->mail_class == '2';
-    char class = taken ? (char)('0' + code / 100) : s->mail_class;
+    char class = s->mail_class;
 
     if (s->rcpt < 0)
         return;
+    if (taken)
+        class = (char)('0' + code / 100);
     if (class == '2')
         put_in(&s->rcpts, (unsigned)s->rcpt);
     else
