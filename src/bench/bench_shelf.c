@@ -4,6 +4,9 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "bench/scenario_text.h"
+
+#define SECTIONS_MOST 1000u /* what reads them takes its time with each, and nobody else is heard meanwhile */
 
 struct brought {
     struct brought *next;
@@ -83,8 +86,19 @@ const struct bench_choices *bench_shelf_choices(const struct bench_shelf *s)
     return &s->choices;
 }
 
+static void count(void *arg, const struct scenario_section *s)
+{
+    (void)s;
+    ++*(unsigned *)arg;
+}
+
 static int read_one(struct bench_catalogue *c, const char *name, const char *text, struct err *e)
 {
+    unsigned sections = 0;
+
+    scenario_text_sections(text, strlen(text), count, &sections);
+    if (sections > SECTIONS_MOST)
+        return err_set(e, "%u sections; at most %u", sections, SECTIONS_MOST);
     if (bench_scenario_load_text(c, name, text, e) < 0)
         return -1;
     if (c->count == 1 && strcmp(c->list->name, name) == 0)
