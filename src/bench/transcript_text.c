@@ -202,7 +202,7 @@ static void start_text(FILE *out, const json_t *o)
             bench_json_str(peer, "ip"), num(peer, "port"), bench_json_str(local, "ip"), num(local, "port"));
 }
 
-void transcript_text(FILE *out, const json_t *o)
+static void tell(FILE *out, const json_t *o)
 {
     const char *ev = bench_json_str(o, "ev");
 
@@ -240,4 +240,26 @@ void transcript_text(FILE *out, const json_t *o)
         at(out, o, "--");
         fprintf(out, "%s\n", ev);
     }
+}
+
+/* Whatever the file says that it is, it may be somebody else's: nothing of it is for a terminal to obey. */
+void transcript_text(FILE *out, const json_t *o)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+
+    if (f) {
+        tell(f, o);
+        fclose(f);
+    }
+    for (size_t i = 0; text && i < n; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (c == '\n' || (c >= ' ' && c <= '~'))
+            putc(c, out);
+        else
+            fprintf(out, "\\x%02x", c);
+    }
+    free(text);
 }
