@@ -130,9 +130,15 @@ static void on_line(void *arg, const json_t *line)
             return;
 }
 
+/* The second time nobody waits for commands that are deaf to it. */
 static void on_stop(void *arg)
 {
-    give_up(arg, "", "interrupted");
+    struct run *r = arg;
+
+    for (unsigned i = 0; i < r->jobs && *r->why; i++)
+        if (r->plays[i])
+            run_play_stop(r->plays[i]);
+    give_up(r, "", "interrupted");
 }
 
 static void nothing(void *arg)

@@ -188,10 +188,10 @@ bool run_play_tick(struct run_play *p, int64_t now_us)
 
 void run_play_stop(struct run_play *p)
 {
+    run_command_stop(p->command, p->stopped);
     if (p->stopped)
         return;
     p->stopped = true;
-    run_command_stop(p->command, false);
     p->until_us = clock_now().mono_us + GRACE_US;
 }
 

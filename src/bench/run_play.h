@@ -24,7 +24,7 @@ int run_play_start(struct run_play **out, const struct run_play_setup *s, struct
 bool run_play_take(struct run_play *p, const json_t *line);
 /* True: it is over, and judged. */
 bool run_play_tick(struct run_play *p, int64_t now_us);
-/* Asks the command to end; what is not judged then is not. */
+/* Asks the command to end, the second time more than asks; what is not judged then is not. */
 void run_play_stop(struct run_play *p);
 const struct run_result *run_play_result(const struct run_play *p);
 /* The command ended with 127: a shell's, or a driver's, word for a program that is not there. */
