@@ -126,6 +126,13 @@ class Hostile(DaemonTest):
         status, got = self.put("mine", "doc = 'a ${BENCH_SECRET} b' # \"${BENCH_SECRET}\"\n")
         self.assertEqual((status, got.get("doc")), (201, "a ${BENCH_SECRET} b"))
 
+    def test_a_scenario_that_would_take_long(self):
+        self.serve()
+        status, got = self.put("mine", "\n".join(["step { at = rcpt times = 1 }"] * 30000))
+        self.assertEqual(status, 400)
+        self.assertRegex(got["error"], "30001 sections")
+        self.assertEqual(self.put("mine", "\n".join(["step { at = rcpt times = 1 }"] * 900))[0], 201)
+
     def test_a_scenario_is_replaced_while_its_tls_is_in_use(self):
         """Its session has chosen another one since: nothing of the one whose certificate it saw may be gone."""
         self.serve()
@@ -147,6 +154,39 @@ class Hostile(DaemonTest):
         self.stop()
         chosen = [l["scenario"] for l in self.lines() if l["ev"] == "select"]
         self.assertEqual(chosen, ["mine.tls", "mine.mail"])
+
+    def test_a_transcript_of_somebody_else(self):
+        bad = "\x1b]0;x\x07\u009b31m\u202e\x7f\r"
+        texts = ("sid", "scenario", "at", "effect", "sni", "version", "cipher", "openssl", "mid", "dup_of", "policy", "id", "detail", "by", "reason", "eol", "text")
+        with open(self.dir / "theirs.jsonl", "w") as f:
+            for ev in ("session_start", "recv", "send", "fault", "client_hello", "tls_done", "tls_fail", "tls_event", "body", "message", "lint", "session_end", "verdict", bad):
+                f.write(json.dumps({"ev": ev, **dict.fromkeys(texts, bad), "sid": "1-1", "versions": [bad, 1], "near_eod": [bad, None], "lines": [bad],
+                                    "peer": {"ip": bad}, "local": {"ip": bad}, "rules": [dict.fromkeys(texts, bad)]}) + "\n")
+        shown = run(BENCH, "transcript", self.dir / "theirs.jsonl").stdout
+        self.assertGreater(shown.count(b"\\x1b]0;x\\x07"), 10)
+        self.assertEqual({c for c in shown if not 32 <= c <= 126}, {10})
+
+    def test_interrupted_twice(self):
+        """The command is deaf to the first one; nothing is turned over meanwhile, and the second one is its end."""
+        deaf = self.dir / "deaf"
+        self.p = subprocess.Popen([str(BENCH), "run", "--catalogue", ROOT / "conf" / "bench", "--pki", self.pki, "--out", self.out, "--only", "good",
+                                   "--", "sh", "-c", f'trap "" TERM INT; echo $$ > {deaf}.new; mv {deaf}.new {deaf}; while :; do sleep 1; done'],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: (self.p.kill(), self.p.wait(), self.p.stdout.close(), self.p.stderr.close()))
+        wait_until(deaf.exists)
+        used = lambda: sum(map(int, pathlib.Path(f"/proc/{self.p.pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+        self.p.send_signal(signal.SIGINT)
+        since, began = time.monotonic(), used()
+        wait_until(lambda: time.monotonic() - since > 2)
+        self.assertFalse(has_ended(int(deaf.read_text())))
+        self.assertLess((used() - began) / os.sysconf("SC_CLK_TCK"), 1 if IS_ASAN else 0.15)
+        self.p.send_signal(signal.SIGINT)
+        since = time.monotonic()
+        out, err = self.p.communicate(timeout=PATIENCE)
+        self.assertEqual(self.p.returncode, 2, (out, err))
+        self.assertIn("interrupted", err)
+        self.assertLess(time.monotonic() - since, 6)  # not the ten seconds that it would have had
+        wait_until(lambda: has_ended(int(deaf.read_text())))
 
 
 if __name__ == "__main__":
