@@ -48,7 +48,7 @@ def wait_until(what, deadline=PATIENCE, every=0.02):
         time.sleep(every)
 
 
-def run(*argv, input=None, check=True, timeout=60, env=None, cwd=None):
+def run(*argv, input=None, check=True, timeout=180, env=None, cwd=None):
     done = subprocess.run([str(a) for a in argv], input=input, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           timeout=timeout, env=env, cwd=cwd)
     done.out, done.err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")

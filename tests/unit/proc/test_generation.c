@@ -503,7 +503,7 @@ int main(void)
     SRunner *r;
     int failed;
 
-    tcase_set_timeout(t, 30);
+    tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, spoiled, 0, sizeof spoils / sizeof *spoils);
     tcase_add_test(t, whole);
     tcase_add_test(t, hostname_of_the_listener);
