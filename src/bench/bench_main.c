@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "bench/bench_command.h"
 
 static const struct {
@@ -31,6 +32,22 @@ static void usage(FILE *f)
     fprintf(f, "\n");
     bench_options_help(f);
     fprintf(f, "\nExit codes: 0 fine, 1 a scenario failed (run, judge), 2 failure, 64 usage.\n");
+}
+
+/* One line: behind forty of help nobody would see it. */
+static int no_command(const char *word)
+{
+    const char *best = NULL;
+    unsigned least = 3; /* further away nobody meant it */
+
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (text_distance(word, commands[i].name) < least) {
+            best = commands[i].name;
+            least = text_distance(word, best);
+        }
+    fprintf(stderr, "postern-bench: %s: no such command%s%s%s (postern-bench help has all of them)\n", word,
+            best ? "; did you mean " : "", best ? best : "", best ? "?" : "");
+    return 64;
 }
 
 int bench_options_catalogue(const struct bench_options *o, struct bench_catalogue *c)
@@ -98,7 +115,7 @@ int main(int argc, char **argv)
             return 64;
         }
     if (argc >= 2)
-        fprintf(stderr, "postern-bench: %s: no such command\n", argv[1]);
+        return no_command(argv[1]);
     usage(stderr);
     return 64;
 }

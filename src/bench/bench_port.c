@@ -20,6 +20,14 @@ static void on_accepted(void *arg, int fd, const struct addr *peer)
         bench_conn_begin(p, fd, peer);
 }
 
+static int cannot_listen(const struct bench_port *p, struct err *e)
+{
+    int why = errno;
+    char text[ADDR_TEXT];
+
+    return err_set(e, "listening at %s: %s", addr_text(&p->address, text), strerror(why));
+}
+
 /* A socket at the port's address, whose port is fixed from the first time on. */
 static int take_address(struct bench_port *p, struct err *e)
 {
@@ -34,7 +42,7 @@ static int take_address(struct bench_port *p, struct err *e)
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &most, sizeof most);
     if (fd < 0 || bind(fd, (const struct sockaddr *)&p->address.ss, p->address.len) < 0 ||
         getsockname(fd, (struct sockaddr *)&p->address.ss, &len) < 0) {
-        err_set(e, "listening: %s", strerror(errno));
+        (void)cannot_listen(p, e);
         if (fd >= 0)
             close(fd);
         return -1;
@@ -74,7 +82,7 @@ int bench_port_listen(struct bench_port *p, enum bench_listen how, struct err *e
         return -1;
     if ((how == BENCH_LISTEN_BLACKHOLE && swallow(p->held) < 0) ||
         (how != BENCH_LISTEN_REFUSE && listen(p->held, BACKLOG) < 0))
-        return err_set(e, "listening: %s", strerror(errno));
+        return cannot_listen(p, e);
     p->how = how;
     if (how != BENCH_LISTEN_ACCEPT)
         return 0;

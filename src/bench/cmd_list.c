@@ -83,16 +83,20 @@ int bench_cmd_show(const struct bench_options *o)
     struct bench_options only = *o;
     int rc;
 
-    only.only_count = o->word != NULL;
+    if (!o->word) {
+        fprintf(stderr, "postern-bench: show NAME: which scenario? postern-bench list has their names\n");
+        return 64;
+    }
+    only.only_count = 1;
     only.only[0] = o->word;
     rc = bench_options_catalogue(&only, &c) < 0 ? 2 : 0;
     if (rc == 0) {
         bench_probe_all(&c, &only, true);
-        s = o->word ? bench_catalogue_find(&c, o->word) : NULL;
+        s = bench_catalogue_find(&c, o->word);
         rc = s ? 0 : 2;
         if (!s)
             fprintf(stderr, "postern-bench: there is no scenario \"%s\"; postern-bench list has their names\n",
-                    o->word ? o->word : "");
+                    o->word);
     }
     if (s && o->json) {
         json_t *line = scenario_json(s);

@@ -1,4 +1,5 @@
 /* postern-bench run: for each scenario a port of its own and a run of the command, several at once; then the judgement. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,6 +236,18 @@ static const char *usage_of(const struct bench_options *o)
     return NULL;
 }
 
+/* A report that cannot be written is told before half an hour of playing, not behind it. */
+static bool can_report(const char *path)
+{
+    FILE *f = path ? fopen(path, "ae") : NULL;
+
+    if (path && !f)
+        fprintf(stderr, "postern-bench: --junit %s: %s\n", path, strerror(errno));
+    if (f)
+        fclose(f);
+    return !path || f;
+}
+
 int bench_cmd_run(const struct bench_options *o)
 {
     const char *usage = usage_of(o);
@@ -251,7 +264,7 @@ int bench_cmd_run(const struct bench_options *o)
     if (bench_options_pki(o->pki, BENCH_HOST) == 0 && bench_options_catalogue(o, &c) == 0 &&
         bench_options_only(o, &c) == 0) {
         bench_probe_all(&c, o, true);
-        if (choose(&r, &c))
+        if (choose(&r, &c) && can_report(o->junit))
             rc = with_loop(&r);
     }
     for (unsigned i = 0; i < r.report.count; i++)

@@ -101,7 +101,8 @@ int bench_cmd_transcript(const struct bench_options *o)
     int rc;
 
     if (!f) {
-        fprintf(stderr, "postern-bench: %s: %s\n", o->word ? o->word : "which file?", o->word ? strerror(errno) : "");
+        fprintf(stderr, "postern-bench: %s: %s\n", o->word ? o->word : "transcript FILE",
+                o->word ? strerror(errno) : "which file? - is the standard input");
         return o->word ? 2 : 64;
     }
     rc = read_lines(&l, f, o->word);

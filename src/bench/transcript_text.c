@@ -150,7 +150,7 @@ static void tls_text(FILE *out, const json_t *o, const char *ev)
                 bench_json_str(o, "version"), bench_json_str(o, "cipher"), bench_json_str(o, "sni"));
     } else {
         fprintf(out, "%9.1f ======x========= TLS failed: %s\n", (double)num(o, "mono_us") / 1000,
-                bench_json_str(o, "openssl"));
+                *bench_json_str(o, "openssl") ? bench_json_str(o, "openssl") : "the connection ended");
     }
 }
 
@@ -167,9 +167,11 @@ static void body_text(FILE *out, const json_t *o)
 
 static void message_text(FILE *out, const json_t *o)
 {
+    size_t rcpts = json_array_size(get(o, "rcpts"));
+
     at(out, o, "--");
-    fprintf(out, "message %s %s, %zu recipients, %lld octets, ", bench_json_str(o, "mid"),
-            is(o, "accepted") ? "taken" : "not taken", json_array_size(get(o, "rcpts")), num(o, "size"));
+    fprintf(out, "message %s %s, %zu recipient%s, %lld octets, ", bench_json_str(o, "mid"),
+            is(o, "accepted") ? "taken" : "not taken", rcpts, rcpts == 1 ? "" : "s", num(o, "size"));
     put_str(out, get(o, "message_id"));
     if (*bench_json_str(o, "dup_of"))
         fprintf(out, ", the same as %s", bench_json_str(o, "dup_of"));
