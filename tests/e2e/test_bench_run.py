@@ -15,6 +15,19 @@ SENDER = pathlib.Path(__file__).resolve().parents[1] / "lib" / "bench_sender.py"
 CATALOGUE = pathlib.Path(__file__).resolve().parents[2] / "conf" / "bench"
 # those that cost minutes are left to people
 QUICK = "starttls.[adimr]*"
+# Takes the injected answer for that to its EHLO inside TLS, and goes on; uses nothing that it offers.
+HASTY = """import os, socket, ssl, sys
+sock = socket.create_connection((os.environ["BENCH_HOST"], int(os.environ["BENCH_PORT"])), 20)
+for word in (b"", b"EHLO hasty.example.org\\r\\n", b"STARTTLS\\r\\n"):
+    sock.sendall(word)
+    while not sock.recv(65536).split(b"\\r\\n")[-2][3:4] == b" ":
+        pass
+sock = ssl._create_unverified_context().wrap_socket(sock)
+sock.sendall(b"EHLO hasty.example.org\\r\\n")
+sock.sendall(b"MAIL FROM:<sender@example.org>\\r\\n")
+sock.recv(65536)
+sys.exit(1)
+"""
 
 
 class Run(DaemonTest):
@@ -44,6 +57,12 @@ class Run(DaemonTest):
 
     def sender(self, *faults, **kw):
         return self.bench("--", sys.executable, SENDER, *faults, **kw)
+
+    def test_who_goes_by_an_injected_answer_fails_without_using_it(self):
+        done = self.bench("--", sys.executable, "-c", HASTY, only="starttls.inject-reply")
+        self.assertEqual(done.returncode, 1, done.err)
+        self.assertIn("FAIL", done.out)
+        self.assertIn("pipelined-unoffered", done.out)
 
     def test_swaks_smtplib_curl(self):
         for driver in ("swaks", "smtplib", "curl"):

@@ -39,7 +39,7 @@ START_TEST(the_catalogue_is_whole)
     }
     s = bench_catalogue_find(&c, "starttls.inject-reply");
     ck_assert_ptr_nonnull(s);
-    ck_assert_uint_eq(s->step_count, 1);
+    ck_assert_uint_eq(s->step_count, 2);
     ck_assert_ptr_null(s->steps[0].reply.p);
     ck_assert_ptr_nonnull(strstr(s->steps[0].inject.p, "AUTH PLAIN"));
     ck_assert_str_eq(s->expect[BENCH_REQUIRED].forbid[0], "forged-used");
