@@ -45,7 +45,7 @@ help:
 	@echo 'make run        install what is missing, build, make ./demo and serve it on port 2525'
 	@echo 'make check      install what the tests need and run every test, plain and under ASan+UBSan'
 	@echo 'make bench      measure (prints figures, judges nothing)'
-	@echo 'make matrix     play every scenario of postern-bench to every sender that is here (an hour), for docs/matrix.md'
+	@echo 'make matrix     play every scenario of postern-bench to every sender that is here (40 minutes on 2 CPUs), for docs/matrix.md'
 	@echo 'make fuzz       run every fuzz target for FUZZ_SECONDS (default 600) each'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local; BENCH=no: without postern-bench'
 
