@@ -11,7 +11,7 @@
 #define TICK_US 50000
 #define REQUEST_SECONDS 10
 #define HEADERS_MOST 16384u
-#define BODY_MOST ((size_t)1 << 20)
+#define BODY_MOST ((size_t)256 << 10) /* read before anybody knows who sends it, from each connection */
 #define FILE_MOST ((size_t)64 << 20)
 
 /* ---- answers */

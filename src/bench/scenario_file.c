@@ -81,6 +81,22 @@ static int ehlo_of(cfg_t *sec, struct bench_ehlo *h)
     return scenario_value_one_of(sec, "starttls", places, &h->starttls);
 }
 
+/* Certificates are files of one directory: a name over HTTP must not lead out of it. */
+static int check_pair(cfg_t *sec, const char *option, const char *name)
+{
+    if (!name || (*name && *name != '.' && !strchr(name, '/')))
+        return 0;
+    return scenario_cfg_complain(sec, option, "a name that postern-bench pki lists, or of a pair put beside those");
+}
+
+static int check_pairs(cfg_t *sec, const struct bench_tls *t)
+{
+    for (char **r = t->rotate; r && *r; r++)
+        if (check_pair(sec, "rotate", *r) < 0)
+            return -1;
+    return check_pair(sec, "cert", t->cert) < 0 || check_pair(sec, "sni_cert", t->sni_cert) < 0 ? -1 : 0;
+}
+
 static int tls_of(cfg_t *sec, struct bench_tls *t)
 {
     static const char *const versions[] = {"1.0", "1.1", "1.2", "1.3", NULL};
@@ -104,7 +120,8 @@ static int tls_of(cfg_t *sec, struct bench_tls *t)
     t->need_sni = cfg_getbool(sec, "need_sni");
     t->implicit = cfg_getbool(sec, "implicit");
     t->no_resume = cfg_getbool(sec, "no_resume");
-    return !words || scenario_value_number(sec, "rotate_every", 0, 1000000, &t->rotate_every) < 0 ||
+    return !words || check_pairs(sec, t) < 0 ||
+                   scenario_value_number(sec, "rotate_every", 0, 1000000, &t->rotate_every) < 0 ||
                    scenario_value_number(sec, "dh_bits", 0, 8192, &t->dh_bits) < 0 ||
                    scenario_value_number(sec, "record", 0, 16384, &t->record) < 0 ||
                    scenario_value_number(sec, "record_ms", 0, 60000, &t->record_ms) < 0
