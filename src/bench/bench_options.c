@@ -30,7 +30,7 @@ static const struct row {
      TEXT, AT(policy), 0, 0, 0},
     {"--queue", "", " run ", "the sender queues: its end is not the end of its tries", FLAG, AT(queue), 0, 0, 0},
     {"--jobs", "N", " run ", "so many commands at once; when not given twice as many as CPUs, and two", NUMBER,
-     AT(jobs), 0, 1, 10000},
+     AT(jobs), 0, 1, 256},
     {"--timeout", "S", " run ", "for a command; 120 when not given", NUMBER, AT(timeout_s), 0, 1, 86400},
     {"--verbose", "", " run judge ", "how each command ended, and all its sessions", FLAG, AT(verbose), 0, 0, 0},
     {"--junit", "FILE", " run judge ", "results for CI", TEXT, AT(junit), 0, 0, 0},

@@ -11,6 +11,12 @@ static void print_json(const json_t *o)
     putchar('\n');
 }
 
+static void print_line(const struct bench_scenario *s)
+{
+    printf("%-36s %-2s %s; correct: %s; source: %s%s%s\n", s->name, *s->section ? s->section : "-", s->doc, s->correct,
+           s->source, s->why_not ? "; not available: " : "", s->why_not ? s->why_not : "");
+}
+
 int bench_cmd_list(const struct bench_options *o)
 {
     struct bench_catalogue c = {0};
@@ -33,8 +39,7 @@ int bench_cmd_list(const struct bench_options *o)
             print_json(line);
             json_decref(line);
         } else {
-            printf("%-28s %-2s %s%s%s\n", s->name, s->section, s->doc, s->why_not ? "; not available: " : "",
-                   s->why_not ? s->why_not : "");
+            print_line(s);
         }
     }
     bench_catalogue_free(&c);

@@ -14,7 +14,7 @@
 #include "bench/run_play.h"
 
 #define TICK_US 20000
-#define JOBS_MOST 256u
+#define JOBS_MOST 256u /* as --jobs has it */
 
 struct run {
     const struct bench_options *o;
@@ -229,8 +229,6 @@ static const char *usage_of(const struct bench_options *o)
         return "--policy opportunistic, required or verified";
     if (!o->command)
         return "run [OPTION...] -- COMMAND [WORD...]";
-    if (o->jobs > JOBS_MOST)
-        return "--jobs: 256 at most";
     if (strpbrk(o->out, " \t\n"))
         return "--out: a path without blanks, since BENCH_MESSAGES has them between its paths";
     return NULL;

@@ -49,9 +49,9 @@ static const struct {
     {"run", "--tap=yes", "--tap takes no value"},
     {"run", "--only", "--only GLOB,...: what stands for GLOB,... is missing"},
     {"run", "--only -- cmd", "--only GLOB,...: what stands for GLOB,... is missing"},
-    {"run", "--jobs 0", "--jobs 0: a number from 1 to 10000 is wanted"},
-    {"run", "--jobs -1", "--jobs -1: a number from 1 to 10000 is wanted"},
-    {"run", "--jobs=", "--jobs : a number from 1 to 10000 is wanted"},
+    {"run", "--jobs 0", "--jobs 0: a number from 1 to 256 is wanted"},
+    {"run", "--jobs -1", "--jobs -1: a number from 1 to 256 is wanted"},
+    {"run", "--jobs=", "--jobs : a number from 1 to 256 is wanted"},
     {"run", "--seed x", "--seed x: a number is wanted"},
     {"show", "a b", "b: a is there already"},
 };
