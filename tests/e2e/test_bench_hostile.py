@@ -128,9 +128,9 @@ class Hostile(DaemonTest):
 
     def test_a_scenario_that_would_take_long(self):
         self.serve()
-        status, got = self.put("mine", "\n".join(["step { at = rcpt times = 1 }"] * 30000))
+        status, got = self.put("mine", "\n".join(["step { at = rcpt times = 1 }"] * 8000))  # within what a body may have
         self.assertEqual(status, 400)
-        self.assertRegex(got["error"], "30001 sections")
+        self.assertRegex(got["error"], "8001 sections")
         self.assertEqual(self.put("mine", "\n".join(["step { at = rcpt times = 1 }"] * 900))[0], 201)
 
     def test_a_scenario_is_replaced_while_its_tls_is_in_use(self):
